@@ -1,0 +1,190 @@
+"""Settings that are allowed one by one but not together.
+
+A rule looks at valid settings and yields `(key, text)` for what cannot work.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from hpctrain.config.explain import shown
+from hpctrain.config.models import RunConfig
+
+Problem = tuple[str, str]
+
+
+def contradictions(config: RunConfig) -> Iterator[Problem]:
+    """Everything in `config` that does not go together, by key."""
+    for rule in _RULES:
+        yield from rule(config)
+
+
+def missing_stop(config: RunConfig) -> Iterator[Problem]:
+    """A run whose loop the package owns has to end by itself."""
+    if config.stop.steps is None and config.stop.minutes is None:
+        yield "stop", "the run would never end; give stop.steps or stop.minutes"
+
+
+def _heloco_section(config: RunConfig) -> Iterator[Problem]:
+    method = config.method
+    if "heloco" in method.model_fields_set and method.name != "heloco":
+        yield (
+            "method.heloco",
+            f'has no meaning with method.name = "{method.name}"; leave it out or use "heloco"',
+        )
+    if method.heloco.c_bad > method.heloco.c_ok:
+        yield (
+            "method.heloco.c_bad",
+            f"{method.heloco.c_bad} is not allowed; give at most c_ok, {method.heloco.c_ok}",
+        )
+
+
+def _ddp(config: RunConfig) -> Iterator[Problem]:
+    method = config.method
+    if method.name != "ddp":
+        return
+    if method.sync_every != 1:
+        yield (
+            "method.sync_every",
+            f"{method.sync_every} is not allowed with ddp, which averages the gradients of every"
+            ' step; leave it out, or use name = "diloco"',
+        )
+    for key, neutral in (("outer_lr", 1.0), ("outer_momentum", 0.0), ("num_fragments", "auto")):
+        value = getattr(method, key)
+        if value != neutral:
+            yield f"method.{key}", f"{shown(value)} has no meaning with ddp; leave it out"
+
+
+def _needs_asynchronous(config: RunConfig) -> Iterator[Problem]:
+    method = config.method
+    if not method.is_synchronous:
+        return
+    way_out = "leave it out, or use an asynchronous method (heloco, mla, async_nesterov)"
+    if method.overlap:
+        yield "method.overlap", f"true is not allowed with {method.name}; {way_out}"
+    if method.dispatch_lookahead:
+        yield "method.dispatch_lookahead", f"true is not allowed with {method.name}; {way_out}"
+    if method.arrival_weight != "base":
+        yield (
+            "method.arrival_weight",
+            f'"{method.arrival_weight}" has no meaning with {method.name}, where nothing arrives'
+            f" late; {way_out}",
+        )
+
+
+def _rank_lists(config: RunConfig) -> Iterator[Problem]:
+    islands = config.topology.islands
+    if not isinstance(islands, tuple):
+        return
+    counts = Counter(rank for ranks in islands for rank in ranks)
+    twice = sorted(rank for rank, count in counts.items() if count > 1)
+    if twice:
+        listed = ", ".join(map(str, twice))
+        yield "topology.islands", f"names rank {listed} more than once; a rank is in one island"
+    size = config.topology.ranks_per_worker
+    if size == "all":
+        return
+    for index, ranks in enumerate(islands):
+        if len(ranks) % size:
+            yield (
+                "topology.ranks_per_worker",
+                f"{size} does not divide the {len(ranks)} ranks of island {index}",
+            )
+
+
+def _one_rank_islands(config: RunConfig) -> Iterator[Problem]:
+    topology = config.topology
+    if topology.islands == "rank" and topology.ranks_per_worker not in ("all", 1):
+        yield (
+            "topology.ranks_per_worker",
+            f'{topology.ranks_per_worker} is not allowed with islands = "rank"; give "all" or 1',
+        )
+
+
+def _one_per_island(config: RunConfig) -> Iterator[Problem]:
+    names = config.topology.names
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        yield "topology.names", f"names {', '.join(twice)} more than once; names must differ"
+    islands = config.topology.islands
+    if isinstance(islands, str):
+        return
+    yield from wrong_counts(config, len(islands) if isinstance(islands, tuple) else islands)
+
+
+def wrong_counts(config: RunConfig, num_islands: int) -> Iterator[Problem]:
+    """Lists with one item per island, where `num_islands` is known."""
+    lists = (("topology.names", config.topology.names), ("pace.factors", config.pace.factors))
+    for key, items in lists:
+        if items and len(items) != num_islands:
+            yield (
+                key,
+                f"has {len(items)} for {num_islands} islands; give one for each island, or none",
+            )
+
+
+def _pace(config: RunConfig) -> Iterator[Problem]:
+    if config.pace.factors and config.pace.step_s == 0:
+        yield (
+            "pace.factors",
+            "need pace.step_s above 0: an island's step takes its factor times step_s",
+        )
+
+
+def _signals(config: RunConfig) -> Iterator[Problem]:
+    signals = config.checkpoint.signals
+    if len(set(signals)) != len(signals):
+        yield "checkpoint.signals", f"{shown(list(signals))} names a signal twice"
+
+
+def _follow(config: RunConfig) -> Iterator[Problem]:
+    runtime = config.runtime
+    if runtime.follow is None:
+        return
+    if runtime.record != "off":
+        yield (
+            "runtime.record",
+            f'"{runtime.record}" is not allowed with runtime.follow: a run that follows a'
+            " recording would only copy it; leave one of them out",
+        )
+    if config.checkpoint.resume:
+        yield (
+            "checkpoint.resume",
+            "true is not allowed with runtime.follow: a recording is followed from its beginning",
+        )
+    if config.runtime.service_thread is True:
+        yield (
+            "runtime.service_thread",
+            "true is not allowed with runtime.follow, which fixes the order of all arrivals",
+        )
+
+
+def _precision(config: RunConfig) -> Iterator[Problem]:
+    if config.runtime.amp == "float16" and config.runtime.device == "cpu":
+        yield "runtime.amp", '"float16" is not allowed on the CPU; give "bfloat16" or "off"'
+
+
+def _simulate(config: RunConfig) -> Iterator[Problem]:
+    simulate = config.simulate
+    if simulate.workers is None or not isinstance(simulate.step_s, tuple):
+        return
+    if len(simulate.step_s) != simulate.workers:
+        yield (
+            "simulate.step_s",
+            f"has {len(simulate.step_s)} for {simulate.workers} workers; give one number, or"
+            " one for each worker",
+        )
+
+
+_RULES: tuple[Callable[[RunConfig], Iterator[Problem]], ...] = (
+    _heloco_section,
+    _ddp,
+    _needs_asynchronous,
+    _rank_lists,
+    _one_rank_islands,
+    _one_per_island,
+    _pace,
+    _signals,
+    _follow,
+    _precision,
+    _simulate,
+)
