@@ -1,0 +1,123 @@
+"""Every kind of row and every column that hpctrain writes, in one table.
+
+Docs and files are made from it. A kind or column that is not here is stored too: it only has no
+unit and no description. A missing value is NaN, -1 or an empty text.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Dtype = Literal["f8", "i8", "i1", "str"]
+
+MISSING: dict[str, float | int | str] = {"f8": float("nan"), "i8": -1, "i1": -1, "str": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of one kind. `i1` is a flag: 0, 1, or -1 where it is missing."""
+
+    kind: str
+    name: str
+    dtype: Dtype
+    unit: str
+    description: str
+
+
+KINDS: dict[str, str] = {
+    "round": "one training round of a worker: local steps, then an exchange",
+    "outer_update": "one push of a worker, as applied or refused at the fragment's home",
+    "evaluation": "one evaluation of a model on one domain of held-out data",
+    "report": "one number that the user's script reported",
+    "report_text": "one text that the user's script reported",
+    "event": "something that happened to the run",
+    "phase": "one interval of a rank's time (reserved)",
+}
+
+_ROWS: dict[str, tuple[tuple[str, Dtype, str, str], ...]] = {
+    "round": (
+        ("time_s", "f8", "s", "end of the round, since the start of the run"),
+        ("worker", "i8", "", "worker that trained"),
+        ("island", "i8", "", "island of that worker"),
+        ("round", "i8", "", "number of the round on this worker, from 0"),
+        ("steps", "i8", "", "inner steps in this round"),
+        ("tokens", "i8", "", "tokens (or samples) in this round"),
+        ("loss_mean", "f8", "", "mean training loss over the steps of this round"),
+        (
+            "base_version_min",
+            "i8",
+            "",
+            "lowest version of any fragment that the round started from",
+        ),
+        ("compute_s", "f8", "s", "time in inner steps"),
+        ("exchange_s", "f8", "s", "time in sending, receiving and merging"),
+        ("wait_s", "f8", "s", "time in which the worker had nothing to do"),
+        ("evaluate_s", "f8", "s", "time in evaluation"),
+        ("bytes_sent", "i8", "B", "payload sent to homes and peers"),
+        ("bytes_received", "i8", "B", "payload received from homes and peers"),
+    ),
+    "outer_update": (
+        ("time_s", "f8", "s", "when the home handled the push, since the start of the run"),
+        ("fragment", "i8", "", "fragment of the outer parameters"),
+        ("version", "i8", "", "version of the fragment after this push"),
+        ("sender", "i8", "", "worker that pushed"),
+        ("staleness", "i8", "versions", "home version at arrival minus the sender's base version"),
+        ("weight", "f8", "", "weight given to the pseudo-gradient"),
+        ("steps", "i8", "", "inner steps behind the push"),
+        ("tokens", "i8", "", "tokens (or samples) behind the push"),
+        ("delta_norm", "f8", "", "2-norm of the pseudo-gradient before weighing"),
+        ("momentum_norm", "f8", "", "2-norm of the outer momentum after the push"),
+        ("cosine", "f8", "", "cosine between pseudo-gradient and outer momentum before the push"),
+        ("kept", "i8", "", "tensors of the fragment merged as they came"),
+        ("shrunk", "i8", "", "tensors of the fragment merged at reduced length"),
+        ("rotated", "i8", "", "tensors of the fragment merged after a change of direction"),
+        ("refused", "i1", "", "1 if the push was refused and nothing changed"),
+    ),
+    "evaluation": (
+        ("time_s", "f8", "s", "end of the evaluation, since the start of the run"),
+        ("worker", "i8", "", "worker that evaluated"),
+        ("round", "i8", "", "round of that worker after which the model was evaluated"),
+        ("version_mean", "f8", "", "mean version over the fragments of the model"),
+        ("global_steps", "i8", "", "inner steps of all workers behind the model, as far as known"),
+        ("tokens", "i8", "", "tokens (or samples) of all workers behind the model, likewise"),
+        ("domain", "str", "", "name of the held-out data"),
+        ("loss", "f8", "", "mean loss on it"),
+    ),
+    "report": (
+        ("time_s", "f8", "s", "since the start of the run"),
+        ("worker", "i8", "", "worker whose script reported"),
+        ("step", "i8", "", "inner steps of that worker so far"),
+        ("name", "str", "", "keyword given to run.report"),
+        ("value", "f8", "", "number given to run.report"),
+    ),
+    "report_text": (
+        ("time_s", "f8", "s", "since the start of the run"),
+        ("worker", "i8", "", "worker whose script reported"),
+        ("step", "i8", "", "inner steps of that worker so far"),
+        ("name", "str", "", "keyword given to run.report"),
+        ("text", "str", "", "text given to run.report"),
+    ),
+    "event": (
+        ("time_s", "f8", "s", "since the start of the run"),
+        ("kind", "str", "", "start, resume, checkpoint, stop, finish, warning, ..."),
+        ("text", "str", "", "what happened, for people"),
+    ),
+    "phase": (
+        ("time_s", "f8", "s", "beginning of the interval, since the start of the run"),
+        ("worker", "i8", "", "worker of the rank"),
+        ("phase", "str", "", "compute, exchange, wait, evaluate, checkpoint"),
+        ("duration_s", "f8", "s", "length of the interval"),
+    ),
+}
+
+COLUMNS: tuple[Column, ...] = tuple(
+    Column(kind, *row) for kind, rows in _ROWS.items() for row in rows
+)
+
+_BY_KIND: dict[str, tuple[Column, ...]] = {
+    kind: tuple(column for column in COLUMNS if column.kind == kind) for kind in KINDS
+}
+
+
+def columns_of(kind: str) -> tuple[Column, ...]:
+    """The known columns of `kind`, in order; none if the kind is not in the table."""
+    return _BY_KIND.get(kind, ())
