@@ -1,0 +1,1 @@
+"""Tasks that can be trained: what one has to offer, and one that needs no download."""
