@@ -59,10 +59,7 @@ class RecordPacker:
             TypeError: if a value is none of `Value`.
             ValueError: if a number has more than 64 bits or the record is over 1 GiB.
         """
-        try:
-            payload = cast(bytes, self._packer.pack(content))
-        except OverflowError:
-            raise ValueError("an integer has more than 64 bits; give it as float or str") from None
+        payload = cast(bytes, self._packer.pack(content))
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise ValueError(f"a record of {len(payload)} bytes; at most {MAX_PAYLOAD_BYTES} fit")
         return FRAME.pack(MARKER, len(payload), zlib.crc32(payload)) + payload
@@ -118,6 +115,8 @@ def _pack_numpy(value: object) -> msgpack.ExtType:
         return msgpack.ExtType(EXT_ARRAY, msgpack.packb(content))
     if isinstance(value, np.generic) and value.dtype.kind in PLAIN_KINDS:
         return msgpack.ExtType(EXT_SCALAR, msgpack.packb((value.dtype.str, value.tobytes())))
+    if isinstance(value, int):
+        raise ValueError(f"{value} has more than 64 bits; give it as float or str")
     raise TypeError(f"{value!r} is a {_type_name(value)}")
 
 

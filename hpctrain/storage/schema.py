@@ -57,9 +57,11 @@ _ROWS: dict[str, tuple[tuple[str, Dtype, str, str], ...]] = {
     ),
     "outer_update": (
         ("time_s", "f8", "s", "when the home handled the push, since the start of the run"),
+        ("worker", "i8", "", "worker that is the fragment's home"),
         ("fragment", "i8", "", "fragment of the outer parameters"),
         ("version", "i8", "", "version of the fragment after this push"),
         ("sender", "i8", "", "worker that pushed"),
+        ("round", "i8", "", "round of that worker which the push ends"),
         ("staleness", "i8", "versions", "home version at arrival minus the sender's base version"),
         ("weight", "f8", "", "weight given to the pseudo-gradient"),
         ("steps", "i8", "", "inner steps behind the push"),
@@ -71,6 +73,7 @@ _ROWS: dict[str, tuple[tuple[str, Dtype, str, str], ...]] = {
         ("shrunk", "i8", "", "tensors of the fragment merged at reduced length"),
         ("rotated", "i8", "", "tensors of the fragment merged after a change of direction"),
         ("refused", "i1", "", "1 if the push was refused and nothing changed"),
+        ("reason", "str", "", "why it was refused"),
     ),
     "evaluation": (
         ("time_s", "f8", "s", "end of the evaluation, since the start of the run"),
@@ -98,6 +101,7 @@ _ROWS: dict[str, tuple[tuple[str, Dtype, str, str], ...]] = {
     ),
     "event": (
         ("time_s", "f8", "s", "since the start of the run"),
+        ("worker", "i8", "", "worker that it concerns"),
         ("kind", "str", "", "start, resume, checkpoint, stop, finish, warning, ..."),
         ("text", "str", "", "what happened, for people"),
     ),

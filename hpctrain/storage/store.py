@@ -1,5 +1,6 @@
 """What the rest of the program writes a run with: one `RunStore` per rank."""
 
+import json
 import logging
 import platform
 import time
@@ -66,6 +67,7 @@ class RunStore:
         *,
         identity: dict[str, Any] | None = None,
         durable: bool = True,
+        resume_at_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> Self:
         """Start or resume a run, from every rank; rank 0 is the one that writes `run.json`.
@@ -79,6 +81,8 @@ class RunStore:
             identity: from `provenance.identity`, made on one rank and sent to all of them. Only
                 a run of one rank may leave it out.
             durable: every row survives a kill of this process; else up to 1 s of rows is lost.
+            resume_at_s: where `now_s` goes on if there is a log to resume, for example the time
+                of the checkpoint; None to count the pause.
             clock: monotonic seconds, of any zero.
 
         Raises:
@@ -97,9 +101,11 @@ class RunStore:
             remove_leftovers(layout.rank_file(rank))
         else:
             log = RankLog.create(path, header, durable=durable)
-        start_s = max(_since_start_s(known), _last_time_s(path) if resumed else 0.0)
+        start_s = _since_start_s(known)
+        if resumed:
+            start_s = max(start_s, _last_time_s(path)) if resume_at_s is None else resume_at_s
         store = cls(layout, rank, known, log, resumed, start_s, clock)
-        store.note("event", {"kind": "resume" if resumed else "start", "text": platform.node()})
+        store._note_start(header)
         return store
 
     @property
@@ -109,8 +115,8 @@ class RunStore:
     def now_s(self) -> float:
         """Seconds since the start of the run: monotonic within this process.
 
-        Pauses between the parts of a resumed run count. Ranks agree as well as the wall clocks
-        of their hosts did when they opened the store.
+        Pauses between the parts of a resumed run count, unless `resume_at_s` was given. Ranks
+        agree as well as the wall clocks of their hosts did when they opened the store.
         """
         return self._clock() - self._zero_s
 
@@ -169,6 +175,13 @@ class RunStore:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _note_start(self, header: Mapping[str, Any]) -> None:
+        """Say where this part of the run is: a resumed run may be on another host and versions."""
+        here = {"host": platform.node(), "versions": provenance.versions(), **header}
+        kind = "resume" if self.resumed else "start"
+        text = json.dumps(here, sort_keys=True, default=str)
+        self.note("event", {"worker": header.get("worker"), "kind": kind, "text": text})
 
     def _fold(self) -> None:
         try:
