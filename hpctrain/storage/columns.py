@@ -13,6 +13,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Table = dict[str, Array]
 """Columns of equal length by name; texts are arrays of `str` objects."""
 
+PYTHON_TYPES = {bool, int, float, str, type(None)}
 INT64 = np.iinfo(np.int64)
 
 
@@ -46,8 +47,8 @@ def column_of(values: Sequence[Value], dtype: str | None) -> Array:
         Array of (rows,), or of (rows, ...) for arrays of one shape; arrays of several shapes
         become an object array of (rows,) that holds them flattened.
     """
-    plain = [_plain(value) for value in values]
-    families = {_family(value) for value in plain} - {"missing"}
+    plain = _plain(values)
+    families = {_family(kind) for kind in set(map(type, plain)) - {type(None)}}
     if families == {"array"}:
         return _array_column(plain)
     fitting = _fitting_dtype(plain, families)
@@ -62,26 +63,28 @@ def _table(kind: str, rows: Sequence[dict[str, Value]]) -> Table:
     return {name: column_of([row.get(name) for row in rows], dtypes[name]) for name in dtypes}
 
 
-def _plain(value: Value) -> Any:
-    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
-        return value.item()
-    return value
+def _plain(values: Sequence[Value]) -> Sequence[Any]:
+    """The values with Python's numbers in place of numpy's."""
+    if (
+        set(map(type, values)) <= PYTHON_TYPES
+    ):  # nearly always, and much faster than looking at each
+        return values
+    return [_python_scalar(value) for value in values]
 
 
-def _family(value: object) -> str:
-    match value:
-        case None:
-            return "missing"
-        case bool():
-            return "i1"
-        case int():
-            return "i8"
-        case float():
-            return "f8"
-        case np.ndarray():
-            return "array"
-        case _:
-            return "str"
+def _python_scalar(value: Any) -> Any:
+    scalar = isinstance(value, np.generic | np.ndarray) and value.ndim == 0
+    return value.item() if scalar else value
+
+
+def _family(kind: type) -> str:
+    if issubclass(kind, bool):  # before int, of which it is a subclass
+        return "i1"
+    if issubclass(kind, int):
+        return "i8"
+    if issubclass(kind, float):
+        return "f8"
+    return "array" if issubclass(kind, np.ndarray) else "str"
 
 
 def _fitting_dtype(values: Sequence[Any], families: set[str]) -> str:
@@ -131,7 +134,7 @@ def _filled(values: Sequence[Any], dtype: str) -> Array:
 
 
 def _array_column(values: Sequence[Any]) -> Array:
-    shapes = {None if value is None else (value.shape, value.dtype) for value in values}
+    shapes = {None if value is None else value.shape for value in values}
     if len(shapes) == 1:
         return np.stack(values)
     present = [value for value in values if value is not None]

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from hpctrain.storage.records import Value
 
 FIRST_FOLD_S = 10.0
 FOLD_COST_FACTOR = 200.0  # after a fold of 1 s the next is 200 s away: at most about 1 % of the run
+LONGEST_FOLD_S = 2.0  # peers wait for a rank that folds: after such a fold the next is at the end
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +136,8 @@ class RunStore:
         """Bring this rank's HDF5 file up to date, seldom enough to cost under 1 % of the time.
 
         Call it often: it is a comparison of two numbers when nothing is due. A fold that fails is
-        a warning only, since the log holds everything.
+        a warning only, since the log holds everything. When folds get long, they stop until
+        `close`: whoever reads the run with `open_run` meanwhile folds it himself.
         """
         self._log.flush_if_due()
         began_s = self._clock()
@@ -142,8 +145,9 @@ class RunStore:
             return False
         self._fold()
         ended_s = self._clock()
-        pause_s = max(FIRST_FOLD_S, FOLD_COST_FACTOR * (ended_s - began_s))
-        self._fold_due_s = ended_s + pause_s
+        took_s = ended_s - began_s
+        pause_s = max(FIRST_FOLD_S, FOLD_COST_FACTOR * took_s)
+        self._fold_due_s = math.inf if took_s > LONGEST_FOLD_S else ended_s + pause_s
         return True
 
     def flush(self) -> None:

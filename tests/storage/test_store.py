@@ -176,6 +176,20 @@ def test_folding_takes_less_than_a_hundredth_of_the_time(tmp_path):
     store.close()
 
 
+def test_a_rank_whose_folds_are_long_folds_again_only_at_the_end(tmp_path):
+    clock = TickingClock()
+    store = RunStore.open_for_writing(tmp_path, 0, {}, clock=clock)
+    clock.time_s += FIRST_FOLD_S
+    clock.tick_s = 3.0
+    assert store.fold_if_due()
+    clock.time_s += 1e6
+    assert not store.fold_if_due()
+    store.note("round", {"round": 5})
+    store.close()
+    with h5py.File(tmp_path / "rank-00000.h5") as file:
+        assert file["round/round"][:].tolist() == [5]
+
+
 def test_a_running_run_can_be_read(tmp_path):
     store = RunStore.open_for_writing(tmp_path, 0, {})
     store.note("round", {"round": 0})
