@@ -7,20 +7,22 @@ killed, the newest complete checkpoint is whole.
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hpctrain.errors import RunStoreError
-from hpctrain.storage.files import write_whole
+from hpctrain.storage.files import sync_directory, write_whole
 from hpctrain.storage.layout import CHECKPOINT_NAME, RunLayout
 from hpctrain.storage.parts import PartInfo, load_part, part_path, save_part
 
 FORMAT = 1
 MANIFEST = "MANIFEST.json"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class CheckpointDir:
             "meta": meta,
         }
         sealed = {**content, "sha256": _seal(content)}
+        sync_directory(directory.parent)
         write_whole(directory / MANIFEST, json.dumps(sealed, indent=1).encode())
         self._delete_superfluous(number)
         return _read_manifest(directory)
@@ -107,8 +110,13 @@ class CheckpointDir:
         """All complete checkpoints, newest first. Parts are checked for size, not yet hashed."""
         found: list[Checkpoint] = []
         for number in sorted(self._numbers(), reverse=True):
-            with suppress(RunStoreError):  # an incomplete one is no error, just not a checkpoint
-                found.append(_read_complete(self._layout.checkpoint(number)))
+            directory = self._layout.checkpoint(number)
+            if not (directory / MANIFEST).exists():
+                continue  # never finished: no error, just not a checkpoint
+            try:
+                found.append(_read_complete(directory))
+            except RunStoreError as error:
+                logger.warning("checkpoint %d is passed over: %s", number, error)
         return tuple(found)
 
     def latest(self) -> Checkpoint | None:

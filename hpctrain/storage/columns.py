@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hpctrain.storage.log import LogRecord
+from hpctrain.storage.log_reader import LogRecord
 from hpctrain.storage.records import Value
 from hpctrain.storage.schema import MISSING, columns_of
 

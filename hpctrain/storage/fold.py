@@ -12,7 +12,7 @@ from hpctrain.errors import RunStoreError
 from hpctrain.storage.columns import tables_of
 from hpctrain.storage.files import write_whole
 from hpctrain.storage.layout import RunLayout, rank_name
-from hpctrain.storage.log import read_log
+from hpctrain.storage.log_reader import read_log
 from hpctrain.storage.rank_file import folded_bytes, opened, rank_image, set_attributes
 from hpctrain.storage.runs import read_identity
 

@@ -1,4 +1,4 @@
-"""The append-only log of one rank: the truth about a run while it goes on.
+"""Writing the append-only log of one rank: the truth about a run while it goes on.
 
 A file is a magic line, a record with the header, and then one record per row. There is one writer,
 which holds a lock on the file; any number of processes may read meanwhile.
@@ -9,9 +9,8 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,56 +22,10 @@ from hpctrain.storage.files import (
     cannot_write,
     sync_directory,
 )
-from hpctrain.storage.records import (
-    Damage,
-    RecordPacker,
-    Value,
-    check_fields,
-    scan,
-    unpack,
-)
+from hpctrain.storage.log_reader import MAGIC, read_log
+from hpctrain.storage.records import RecordPacker, Value, check_fields
 
-MAGIC = b"hpctrain-log-1\n\0"  # 16 bytes; `head -c 14` tells a person what the file is
 LOCK_POLL_S = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class LogRecord:
-    """One row: its kind and its columns."""
-
-    kind: str
-    fields: dict[str, Value]
-
-
-@dataclass(frozen=True, slots=True)
-class LogContents:
-    """What a log held when it was read.
-
-    Attributes:
-        path: where it was read.
-        header: as given to `RankLog.create`; empty if it was damaged.
-        end_bytes: where the last good record ends.
-        torn_bytes: bytes after that: a record that is just being written, or never was finished.
-        damage: unreadable places before `end_bytes`; empty unless the storage lost bytes.
-    """
-
-    path: Path
-    header: dict[str, Any]
-    end_bytes: int
-    torn_bytes: int
-    damage: tuple[Damage, ...]
-    _data: bytes = field(repr=False)
-    _spans: tuple[tuple[int, int], ...] = field(repr=False)
-
-    def __len__(self) -> int:
-        return len(self._spans)
-
-    @property
-    def records(self) -> Iterator[LogRecord]:
-        """The rows in the order in which they were appended, decoded one at a time."""
-        view = memoryview(self._data)
-        for start, stop in self._spans:
-            yield LogRecord(*_decoded(self.path, view[start:stop], start))
 
 
 class RankLog:
@@ -262,40 +215,6 @@ class RankLog:
         self._end_bytes += len(data)
 
 
-def read_log(path: Path) -> LogContents:
-    """Read a log that is finished, abandoned or just being written.
-
-    Raises:
-        RunStoreError: if there is no such file, or it is no log of hpctrain.
-    """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RunStoreError(f"cannot read {path}: {error.strerror}") from error
-    if not data.startswith(MAGIC):
-        raise RunStoreError(
-            f"{path} is no log of this version of hpctrain: it begins with {data[:16]!r}, "
-            f"but a log begins with {MAGIC!r}"
-        )
-    found = scan(data, len(MAGIC))
-    header, spans = _split_header(data, found.spans)
-    torn_bytes = len(data) - found.end_bytes
-    return LogContents(path, header, found.end_bytes, torn_bytes, found.damage, data, spans)
-
-
-def _split_header(
-    data: bytes, spans: tuple[tuple[int, int], ...]
-) -> tuple[dict[str, Any], tuple[tuple[int, int], ...]]:
-    """A header is a mapping, a row is a pair: so a damaged header costs the header only."""
-    if spans:
-        start, stop = spans[0]
-        first = unpack(memoryview(data)[start:stop])
-        if isinstance(first, dict):
-            return first, spans[1:]
-    return {}, spans
-
-
 def _lock(fd: int, path: Path, wait_s: float) -> None:
     """Take the writer's lock, which ends with the process. Without locks on this disk: go on."""
     deadline_s = time.monotonic() + wait_s
@@ -312,14 +231,6 @@ def _lock(fd: int, path: Path, wait_s: float) -> None:
             time.sleep(LOCK_POLL_S)
         else:
             return
-
-
-def _decoded(path: Path, payload: memoryview, offset_bytes: int) -> tuple[str, dict[str, Value]]:
-    try:
-        kind, fields = unpack(payload)
-    except (ValueError, TypeError) as error:
-        raise RunStoreError(f"{path}: the record at byte {offset_bytes}: {error}") from error
-    return kind, fields
 
 
 def _bad_field(kind: str, fields: Mapping[str, Value], error: Exception) -> str:

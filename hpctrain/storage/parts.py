@@ -1,6 +1,7 @@
 """One file of a checkpoint: hashed on the way to a temporary name, checked on reading."""
 
 import hashlib
+import importlib.util
 import os
 import re
 from contextlib import suppress
@@ -46,6 +47,7 @@ def save_part(directory: Path, name: str, tree: Any) -> PartInfo:
         TypeError: if the tree holds a type that is not allowed; names the place.
     """
     path = part_path(directory, name)
+    _require_torch(path)
     encoded = trees.encode(tree, name)
     beside = beside_name(path)
     try:
@@ -67,9 +69,10 @@ def load_part(directory: Path, info: PartInfo) -> Any:
     Raises:
         RunStoreError: if the file is missing or not what was written; names it.
     """
+    path = part_path(directory, info.name)
+    _require_torch(path)
     import torch
 
-    path = part_path(directory, info.name)
     try:
         with path.open("rb") as file:
             _check(path, file, info)
@@ -106,13 +109,14 @@ class _HashingFile:
             rest = rest[os.write(self._fd, rest) :]
 
 
+def _require_torch(path: Path) -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise RunStoreError(f"{path} needs torch, which is missing; pip install 'hpctrain[torch]'")
+
+
 def _save_synced(path: Path, encoded: Any) -> _HashingFile:
-    try:
-        import torch
-    except ModuleNotFoundError:
-        raise RunStoreError(
-            f"{path.parent}: a checkpoint needs torch; pip install 'hpctrain[torch]'"
-        ) from None
+    import torch
+
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, READABLE_BY_ALL)
     try:
         file = _HashingFile(fd)

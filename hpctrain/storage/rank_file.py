@@ -15,7 +15,7 @@ import numpy as np
 
 from hpctrain.errors import RunStoreError
 from hpctrain.storage.columns import Array, Table
-from hpctrain.storage.log import LogContents
+from hpctrain.storage.log_reader import LogContents
 from hpctrain.storage.schema import KINDS, columns_of
 
 FOLDED_BYTES = "folded_log_bytes"  # how much of the log is in the file: tells whether it is fresh

@@ -19,7 +19,8 @@ from hpctrain.storage.columns import tables_of
 from hpctrain.storage.files import remove_leftovers
 from hpctrain.storage.fold import fold_rank, update_index
 from hpctrain.storage.layout import RunLayout
-from hpctrain.storage.log import RankLog, read_log
+from hpctrain.storage.log import RankLog
+from hpctrain.storage.log_reader import read_log
 from hpctrain.storage.records import Value
 
 FIRST_FOLD_S = 10.0

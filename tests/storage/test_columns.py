@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hpctrain.storage.columns import column_of, empty_table, joined, tables_of
-from hpctrain.storage.log import LogRecord
+from hpctrain.storage.log_reader import LogRecord
 from hpctrain.storage.schema import COLUMNS, columns_of
 
 

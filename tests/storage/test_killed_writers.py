@@ -10,7 +10,8 @@ import pytest
 
 from hpctrain.errors import RunStoreError
 from hpctrain.storage.layout import RunLayout
-from hpctrain.storage.log import RankLog, read_log
+from hpctrain.storage.log import RankLog
+from hpctrain.storage.log_reader import read_log
 from hpctrain.storage.provenance import identity
 from hpctrain.storage.read import open_run
 from hpctrain.storage.store import RunStore

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from hpctrain.errors import RunStoreError
-from hpctrain.storage.log import MAGIC, RankLog, read_log
+from hpctrain.storage.log import RankLog
+from hpctrain.storage.log_reader import MAGIC, read_log
 from hpctrain.storage.records import FRAME, RecordPacker, scan, unpack
 
 dtypes = st.one_of(
@@ -97,7 +98,7 @@ def test_reopening_goes_on_after_the_last_row(tmp_path):
 
 def test_wherever_the_file_is_cut_only_the_cut_row_is_lost(tmp_path):
     path = tmp_path / "a.log"
-    write_rows(path, 5)
+    write_rows(path, 3)
     whole = path.read_bytes()
     spans = scan(whole, len(MAGIC)).spans
     ends = [stop for _, stop in spans[1:]]
@@ -109,9 +110,9 @@ def test_wherever_the_file_is_cut_only_the_cut_row_is_lost(tmp_path):
         assert contents.torn_bytes == cut - contents.end_bytes
     with RankLog.reopen(path) as log:
         assert path.stat().st_size == ends[-2]
-        log.append("round", {"round": 4})
+        log.append("round", {"round": 2})
     assert path.read_bytes()[: ends[-2]] == whole[: ends[-2]]
-    assert rounds_of(read_log(path)) == [0, 1, 2, 3, 4]
+    assert rounds_of(read_log(path)) == [0, 1, 2]
 
 
 def test_zeros_after_a_power_cut_are_a_torn_tail(tmp_path):
@@ -238,7 +239,8 @@ FULL_DISK = """
     import resource, signal, sys
     from pathlib import Path
     from hpctrain.errors import RunStoreError
-    from hpctrain.storage.log import RankLog, read_log
+    from hpctrain.storage.log import RankLog
+    from hpctrain.storage.log_reader import read_log
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     path = Path(sys.argv[1])

@@ -11,7 +11,8 @@ import pytest
 from hpctrain.errors import RunStoreError
 from hpctrain.storage.fold import fold_run
 from hpctrain.storage.layout import RunLayout
-from hpctrain.storage.log import RankLog, read_log
+from hpctrain.storage.log import RankLog
+from hpctrain.storage.log_reader import read_log
 from hpctrain.storage.provenance import identity
 from hpctrain.storage.read import open_run
 from hpctrain.storage.store import FIRST_FOLD_S, RunStore
