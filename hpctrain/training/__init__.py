@@ -1,0 +1,1 @@
+"""Low-communication training: outer rules, fragments, messages and the algorithm. Pure, numpy only."""

@@ -1,0 +1,141 @@
+"""Training across islands as a pure state machine: a learner and a home in every worker."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpctrain.core.events import (
+    Command,
+    Done,
+    Event,
+    Finish,
+    PeerLost,
+    Received,
+    SetTimer,
+    Started,
+    StopRequested,
+    TimerFired,
+    WorkerId,
+)
+from hpctrain.training.fragments import Fragment
+from hpctrain.training.home import Home
+from hpctrain.training.learner import Learner
+from hpctrain.training.messages import BudgetSpent, Final, Fresh, Leave, Push, RoundTrained
+from hpctrain.training.methods import Method
+from hpctrain.training.rules.rule import Array, OuterState
+from hpctrain.training.state import HomeState, LearnerState, TrainingState
+
+TIME_IS_UP = "time is up"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """When a run ends by itself: inner steps of all workers together, or seconds since its start."""
+
+    steps: int | None = None
+    seconds: float | None = None
+
+
+class IslandTraining:
+    """`Algorithm` of all training methods.
+
+    Args:
+        fragments: the plan of the outer parameters, the same at all workers.
+        method: rule, rounds and waiting.
+        num_workers: K.
+        initial: the initial values of a fragment, float32 of shape (P,); the same at all workers. It is
+            called once per home, and the array it gives is the home's to keep.
+        budget: when the run ends; without one it ends when every worker's script has.
+    """
+
+    def __init__(
+        self,
+        fragments: tuple[Fragment, ...],
+        method: Method,
+        num_workers: int,
+        initial: Callable[[Fragment], Array],
+        budget: Budget = Budget(),  # noqa: B008  # frozen
+    ) -> None:
+        self.fragments = fragments
+        self.budget = budget
+        self._initial = initial
+        max_rounds = None
+        if method.synchronous and budget.steps is not None:
+            max_rounds = math.ceil(budget.steps / (num_workers * method.sync_every))
+        asynchronous_steps = None if method.synchronous else budget.steps
+        self._home = Home(fragments, method, num_workers, asynchronous_steps)
+        self._learner = Learner(fragments, method, max_rounds)
+
+    def init(self, me: WorkerId) -> TrainingState:
+        outer = {
+            fragment.index: _new_outer(self._initial(fragment))
+            for fragment in self.fragments
+            if fragment.home == me
+        }
+        learner = LearnerState("new", 0, [0] * len(self.fragments))
+        return TrainingState(me, learner, HomeState(outer, dict.fromkeys(outer, 0)))
+
+    def step(
+        self, state: TrainingState, event: Event, now_s: float
+    ) -> tuple[TrainingState, tuple[Command, ...]]:
+        return state, tuple(self._commands(state, event))
+
+    def _commands(self, state: TrainingState, event: Event) -> Iterator[Command]:
+        match event:
+            case Started():
+                yield from self._start(state)
+            case Done(RoundTrained() as result):
+                yield from self._learner.trained(state.learner, result)
+            case Received(sender, message):
+                yield from self._receive(state, sender, message)
+            case StopRequested(reason):
+                yield from self._learner.stop(state.learner, reason)
+            case PeerLost(worker):
+                yield from self._home.leave(state.home, worker)
+            case TimerFired(name):
+                yield from self._home.spend_budget(state.home, name)
+            case _:
+                raise TypeError(f"training does not know what to do about {event!r}")
+
+    def _receive(self, state: TrainingState, sender: WorkerId, message: object) -> Iterator[Command]:
+        match message:
+            case Push():
+                yield from self._home.push(state.home, sender, message)
+            case Fresh():
+                yield from self._learner.fresh(state.learner, message)
+            case Leave():
+                yield from self._home.leave(state.home, sender)
+            case Final():
+                yield from self._learner.final(state.learner, message)
+            case BudgetSpent(reason):
+                yield from self._learner.stop(state.learner, reason)
+            case _:
+                raise TypeError(f"training does not know the message {message!r} from {sender}")
+
+    def _start(self, state: TrainingState) -> Iterator[Command]:
+        learner, home = state.learner, state.home
+        if learner.phase == "finished":
+            if self._spent(learner):
+                yield Finish()
+                return
+            home.left, home.budget_spent, home.closed = [], False, False
+            learner.phase = "new"
+        if self.budget.seconds is not None and 0 in home.outer:
+            yield SetTimer(TIME_IS_UP, self.budget.seconds)
+        if learner.phase == "new":
+            yield from self._learner.start(learner)
+
+    def _spent(self, learner: LearnerState) -> bool:
+        """Is a finished run's budget spent, or was it raised (or lifted) since?"""
+        rounds, steps = self._learner.max_rounds, self._home.total_steps
+        if rounds is not None:
+            return learner.round >= rounds
+        return steps is not None and learner.global_steps >= steps
+
+
+def _new_outer(theta: Array) -> OuterState:
+    return OuterState(theta, np.zeros_like(theta), 0)

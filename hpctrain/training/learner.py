@@ -1,0 +1,131 @@
+"""The learner of a worker: trains a round, pushes what it learned, goes on from what comes back.
+
+Without overlap a worker waits for the answers of all homes; with overlap the next round is ordered at once,
+each fragment is merged when its answer arrives, and only the round after that waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hpctrain.core.events import Cancel, Command, Do, Finish, Send
+from hpctrain.training.fragments import Fragment
+from hpctrain.training.messages import (
+    Adopt,
+    AdoptFinal,
+    Final,
+    Fresh,
+    Leave,
+    Push,
+    RoundTrained,
+    TrainRound,
+)
+from hpctrain.training.methods import Method
+from hpctrain.training.state import LearnerState
+
+Commands = Iterator[Command]
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """The rules of a learner; its state is a `LearnerState`."""
+
+    fragments: tuple[Fragment, ...]
+    method: Method
+    max_rounds: int | None
+
+    def start(self, state: LearnerState) -> Commands:
+        """Begin, or begin again after the end of a run whose budget was raised."""
+        state.stopping = False
+        state.phase = "training"
+        yield from self._order(state)
+
+    def trained(self, state: LearnerState, result: RoundTrained) -> Commands:
+        """A round is done, in full or cut short."""
+        if result.steps > 0:
+            yield from self._push(state, result)
+            state.round += 1
+        if result.steps > 0 and self.method.synchronous:
+            state.phase = "waiting"
+        elif state.phase == "leaving" or self._is_last(state):
+            yield from self._leave(state)
+        elif self.method.overlap:
+            yield from self._order(state)
+        else:
+            state.phase = "waiting"
+
+    def fresh(self, state: LearnerState, fresh: Fresh) -> Commands:
+        """A home answered."""
+        if fresh.fragment not in state.awaiting:
+            return
+        state.awaiting.remove(fresh.fragment)
+        state.versions[fresh.fragment] = fresh.version
+        state.global_steps = max(state.global_steps, fresh.global_steps)
+        if state.phase in ("training", "leaving"):  # with overlap: the round goes on
+            yield Do(Adopt(fresh.fragment, fresh.version, fresh.global_steps, fresh.data))
+        elif state.phase == "waiting":
+            state.arrived[fresh.fragment] = fresh.data
+            if not state.awaiting:
+                state.phase = "training"
+                yield from self._order(state)
+
+    def stop(self, state: LearnerState, reason: str) -> Commands:
+        """Leave in good order: a round in progress is cut short and pushed.
+
+        Who waits for the mean of a synchronous round still gets it, so that replicas end alike.
+        """
+        state.stopping = True
+        if state.phase == "training":
+            state.phase = "leaving"
+            yield Cancel(reason)
+        elif state.phase == "new" or (state.phase == "waiting" and not self.method.synchronous):
+            yield from self._leave(state)
+
+    def final(self, state: LearnerState, final: Final) -> Commands:
+        """A home has closed."""
+        state.finals[final.fragment] = final.data
+        state.versions[final.fragment] = final.version
+        state.global_steps = max(state.global_steps, final.global_steps)
+        if len(state.finals) == len(self.fragments):
+            state.phase = "finished"
+            yield Do(AdoptFinal(state.global_steps, state.finals))
+            state.finals = {}
+            yield Finish()
+
+    def _order(self, state: LearnerState) -> Commands:
+        """Order the next round; of a run that ends only its last merge is left, a round of no steps."""
+        adopt, state.arrived = state.arrived, {}
+        yield Do(
+            TrainRound(
+                state.round,
+                0 if self._is_last(state) else self.method.sync_every,
+                min(state.versions),
+                state.global_steps,
+                adopt,
+                tuple(state.awaiting),
+            )
+        )
+
+    def _push(self, state: LearnerState, result: RoundTrained) -> Commands:
+        for fragment in self.fragments:
+            push = Push(
+                fragment.index,
+                result.round,
+                state.versions[fragment.index],
+                result.steps,
+                result.tokens,
+                result.data[fragment.index],
+            )
+            yield Send(fragment.home, push)
+        state.awaiting = [fragment.index for fragment in self.fragments]
+
+    def _leave(self, state: LearnerState) -> Commands:
+        state.phase = "left"
+        state.arrived = {}
+        for home in sorted({fragment.home for fragment in self.fragments}):
+            yield Send(home, Leave())
+
+    def _is_last(self, state: LearnerState) -> bool:
+        spent = self.max_rounds is not None and state.round >= self.max_rounds
+        return spent or state.stopping

@@ -1,0 +1,114 @@
+"""What workers and homes tell each other, and what is ordered from the ranks of a worker.
+
+Arrays are flat float32 of the fragment's length and are never written again once they are in a message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+from hpctrain.core.plain import plain
+from hpctrain.training.rules.rule import Array
+
+
+@plain
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Worker to home: what a round of training learned about a fragment.
+
+    `data` is the pseudo-gradient `theta_start - theta_end`; of a buffer fragment the values themselves; for
+    `ddp` the gradient of one step. `base_version` is the home's version that the round started from.
+    """
+
+    fragment: int
+    round: int
+    base_version: int
+    steps: int
+    tokens: int
+    data: Array
+
+
+@plain
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Home to worker: the fragment to go on from. `global_steps` of all workers are merged in it."""
+
+    fragment: int
+    version: int
+    global_steps: int
+    data: Array
+
+
+@plain
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Worker to homes: no push of mine will follow."""
+
+
+@plain
+@dataclass(frozen=True, slots=True)
+class Final:
+    """Home to worker: everyone has left; this is how the fragment ended."""
+
+    fragment: int
+    version: int
+    global_steps: int
+    data: Array
+
+
+@plain
+@dataclass(frozen=True, slots=True)
+class BudgetSpent:
+    """Home of fragment 0 to all: the run's budget is spent; push what you have, and leave."""
+
+    reason: str
+
+
+@plain
+@dataclass(frozen=True, slots=True)
+class TrainRound:
+    """Order: adopt the fragments in `adopt`, then take `steps` inner steps.
+
+    `version` is the oldest base version among the fragments. With overlap, `expects` names the fragments whose
+    answers are still under way: each comes as an `Adopt`, and the round does not end before they are merged
+    (a pseudo-gradient taken from the old start would count the last round twice).
+    """
+
+    round: int
+    steps: int
+    version: int
+    global_steps: int
+    adopt: dict[int, Array]
+    expects: tuple[int, ...]
+
+
+@plain
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Order, while a round goes on: merge a fresh fragment at the next pause and keep the steps since the push."""
+
+    fragment: int
+    version: int
+    global_steps: int
+    data: Array
+
+
+@plain
+@dataclass(frozen=True, slots=True)
+class AdoptFinal:
+    """Order: the run has ended; these are the final fragments."""
+
+    global_steps: int
+    adopt: dict[int, Array]
+
+
+@plain
+@dataclass(frozen=True, slots=True)
+class RoundTrained:
+    """Result of `TrainRound`: one array per fragment, as in `Push.data`. `steps` may be fewer than ordered."""
+
+    round: int
+    steps: int
+    tokens: int
+    data: list[Array]

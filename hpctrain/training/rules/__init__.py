@@ -1,0 +1,1 @@
+"""Outer rules: pure functions on flat float32 fragments, one file per paper."""

@@ -1,0 +1,1 @@
+"""What a worker does with its ranks: the model, the user's loop, the trainer, data shards."""

@@ -1,0 +1,199 @@
+"""The ranks of one worker in lockstep: the leader decides, the others follow its words.
+
+Gradients are averaged over the ranks before each optimizer step, so all ranks hold the same parameters, and the
+leader can speak for them. Between steps it says what to do in two integers; `GO` means: take the next step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hpctrain.training.fragments import Fragment
+from hpctrain.workers.replica import Replica
+
+Array = NDArray[np.float32]
+
+
+class RankGroup(Protocol):
+    """The ranks of one worker; all of its methods are collective among them."""
+
+    rank: int
+    size: int
+
+    def broadcast(self, data: NDArray[Any]) -> None:
+        """Overwrite `data` everywhere with the leader's; waiting costs no processor time."""
+        ...
+
+    def sum(self, data: Array) -> None:
+        """Replace `data`, float32, by its sum over the ranks."""
+        ...
+
+    def gather(self, item: Any) -> list[Any]:
+        """All ranks' items at the leader; an empty list elsewhere."""
+        ...
+
+
+class SingleRank:
+    """A worker of one rank."""
+
+    rank = 0
+    size = 1
+
+    def broadcast(self, data: NDArray[Any]) -> None:
+        """Nobody to tell."""
+
+    def sum(self, data: Array) -> None:
+        """Nobody to add."""
+
+    def gather(self, item: Any) -> list[Any]:
+        return [item]
+
+
+class Word(IntEnum):
+    """What the leader tells the other ranks to do."""
+
+    GO = 0
+    READ = 1
+    READ_GRADIENTS = 2
+    WRITE = 3
+    WRITE_GRADIENTS = 4
+    SAVE = 5
+    END = 6
+    FROZEN = 7
+
+
+class Lockstep:
+    """The model of a worker, spread over its ranks. To the leader it looks like a `Replica`.
+
+    Args:
+        replica: this rank's copy of the model, or its shards.
+        group: the ranks of the worker.
+        save: writes this rank's part of a snapshot, given its number.
+        average: whether gradients are ours to average; False if the user's model does it (DDP, FSDP2).
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        group: RankGroup,
+        save: Callable[[int], Any],
+        average: bool = True,
+    ) -> None:
+        self.replica = replica
+        self.group = group
+        self._save = save
+        self._average = average and group.size > 1 and not replica.sharded
+        self._word = np.zeros(2, np.int64)
+        self._flat: Array = np.empty(0, np.float32)
+
+    @property
+    def fragments(self) -> tuple[Fragment, ...]:
+        return self.replica.fragments
+
+    @property
+    def leads(self) -> bool:
+        return self.group.rank == 0
+
+    def read(self, fragment: Fragment) -> Array:
+        if fragment.kind == "buffers" or self.replica.sharded:
+            self.say(Word.READ, fragment.index)
+        return self._read(fragment)
+
+    def read_gradients(self, fragment: Fragment) -> Array:
+        if fragment.kind == "buffers" or self.replica.sharded:
+            self.say(Word.READ_GRADIENTS, fragment.index)
+        if fragment.kind == "buffers":
+            return self._read(fragment)
+        return self.replica.read_gradients(fragment)
+
+    def write(self, fragment: Fragment, data: Array) -> None:
+        self.say(Word.WRITE, fragment.index)
+        self.group.broadcast(data)
+        self.replica.write(fragment, data)
+
+    def write_gradients(self, fragment: Fragment, data: Array) -> None:
+        self.say(Word.WRITE_GRADIENTS, fragment.index)
+        self.group.broadcast(data)
+        self.replica.write_gradients(fragment, data)
+
+    def save(self, number: int) -> list[Any]:
+        """Let every rank write its part of a snapshot; returns what each reports."""
+        self.say(Word.SAVE, number)
+        return self.group.gather(self._save(number))
+
+    def say(self, word: Word, argument: int = 0) -> None:
+        """The leader's next word."""
+        if self.group.size > 1:
+            self._word[:] = word, argument
+            self.group.broadcast(self._word)
+
+    def follow(self) -> Word:
+        """Every other rank: do what the leader says until it says GO, END or FROZEN."""
+        while True:
+            self.group.broadcast(self._word)
+            word, argument = Word(int(self._word[0])), int(self._word[1])
+            if word in (Word.GO, Word.END, Word.FROZEN):
+                return word
+            self._obey(word, argument)
+
+    def average_gradients(self) -> None:
+        """Replace the gradients by their mean over the ranks of the worker, in float32."""
+        if not self._average:
+            return
+        gradients = self.replica.gradients()
+        numel = sum(g.numel() for g in gradients)
+        if self._flat.size != numel:
+            self._flat = np.empty(numel, np.float32)
+        self._mean(gradients, self._flat)
+
+    def _obey(self, word: Word, argument: int) -> None:
+        if word is Word.SAVE:
+            self.group.gather(self._save(argument))
+            return
+        fragment = self.fragments[argument]
+        match word:
+            case Word.READ:
+                self._read(fragment)
+            case Word.READ_GRADIENTS if fragment.kind == "buffers":
+                self._read(fragment)
+            case Word.READ_GRADIENTS:
+                self.replica.read_gradients(fragment)
+            case Word.WRITE | Word.WRITE_GRADIENTS:
+                data = np.empty(fragment.numel, np.float32)
+                self.group.broadcast(data)
+                write = (
+                    self.replica.write if word is Word.WRITE else self.replica.write_gradients
+                )
+                write(fragment, data)
+
+    def _read(self, fragment: Fragment) -> Array:
+        data = self.replica.read(fragment)
+        if fragment.kind == "buffers" and self.group.size > 1:
+            self.group.sum(data)
+            data *= np.float32(1 / self.group.size)
+        return data
+
+    def _mean(self, tensors: list[Tensor], flat: Array) -> None:
+        """Average over the ranks; torch.distributed does it on the device where it is set up."""
+        if tensors and tensors[0].is_cuda and torch.distributed.is_initialized():
+            for tensor in tensors:
+                torch.distributed.all_reduce(tensor, op=torch.distributed.ReduceOp.AVG)
+            return
+        views = [
+            view.view(t.shape)
+            for view, t in zip(
+                torch.split(torch.from_numpy(flat), [t.numel() for t in tensors]), tensors, strict=True
+            )
+        ]
+        with torch.no_grad():
+            torch._foreach_copy_(views, tensors)
+            self.group.sum(flat)
+            flat *= np.float32(1 / self.group.size)
+            torch._foreach_copy_(tensors, views)

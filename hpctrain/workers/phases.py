@@ -1,0 +1,34 @@
+"""Where a worker's time goes: one phase at a time, so that the phases of a run add up to the run."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Literal
+
+Phase = Literal["compute", "exchange", "wait", "evaluate", "checkpoint"]
+
+
+class Phases:
+    """A stopwatch that is always running for exactly one phase."""
+
+    def __init__(self) -> None:
+        self.current: Phase = "exchange"
+        self._since = perf_counter()
+        self._spent: dict[Phase, float] = {}
+        self.total: dict[Phase, float] = {}  # up to the last lap
+
+    def enter(self, phase: Phase) -> Phase:
+        """Start `phase`; returns the one that ends."""
+        now, before = perf_counter(), self.current
+        self._spent[before] = self._spent.get(before, 0.0) + now - self._since
+        self.current, self._since = phase, now
+        return before
+
+    def lap(self) -> dict[str, float]:
+        """Seconds per phase since the last lap, as columns `compute_s`, `exchange_s`, ..."""
+        self.enter(self.current)
+        spent, self._spent = self._spent, {}
+        for phase, seconds in spent.items():
+            self.total[phase] = self.total.get(phase, 0.0) + seconds
+        names: tuple[Phase, ...] = ("compute", "exchange", "wait", "evaluate", "checkpoint")
+        return {f"{name}_s": spent.get(name, 0.0) for name in names}

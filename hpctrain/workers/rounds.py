@@ -1,0 +1,147 @@
+"""The round that a worker is in: where it started, what it owes, and how its orders are carried out.
+
+This is the part of a workplace that is the same on MPI and in virtual time: it knows the model and the orders of
+`training`, but neither clock, nor messages, nor who takes the steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpctrain.core.plain import plain
+from hpctrain.training.fragments import Fragment
+from hpctrain.training.messages import Adopt, AdoptFinal, RoundTrained, TrainRound
+
+Array = NDArray[np.float32]
+
+
+class ModelPort(Protocol):
+    """What a round needs of a model: `Replica` has it, and so has the timing model of the simulator."""
+
+    @property
+    def fragments(self) -> tuple[Fragment, ...]: ...
+
+    def read(self, fragment: Fragment) -> Array: ...
+
+    def write(self, fragment: Fragment, data: Array) -> None: ...
+
+    def read_gradients(self, fragment: Fragment) -> Array: ...
+
+    def write_gradients(self, fragment: Fragment, data: Array) -> None: ...
+
+
+@plain
+@dataclass(slots=True)
+class RoundState:
+    """The state of the round in progress; a plain value.
+
+    Attributes:
+        order: the round, None before the first.
+        steps, tokens: done in this round.
+        anchors: per fragment what the round started from, and what its pseudo-gradient is taken from.
+        ended: per fragment the values at the last push, kept with overlap only, until its answer is merged.
+        expects: fragments that must be merged before the round may end.
+    """
+
+    order: TrainRound | None = None
+    steps: int = 0
+    tokens: int = 0
+    cancelled: bool = False
+    anchors: list[Array] = field(default_factory=list)
+    ended: dict[int, Array] = field(default_factory=dict)
+    expects: list[int] = field(default_factory=list)
+    global_steps: int = 0
+
+
+class Round:
+    """Carries out orders on a model and works out pseudo-gradients.
+
+    Args:
+        model: the worker's replica.
+        gradients: the method is `ddp`: arrays are gradients, there is no anchor.
+        overlap: keep what is needed to merge while a round goes on.
+    """
+
+    def __init__(self, model: ModelPort, gradients: bool, overlap: bool) -> None:
+        self.model = model
+        self.gradients = gradients
+        self.overlap = overlap
+        self.state = RoundState()
+
+    def set_anchors(self, values: list[Array]) -> None:
+        """Say what the model holds at the start: one array per fragment."""
+        if not self.gradients:
+            self.state.anchors = list(values)
+
+    def begin(self, order: TrainRound) -> None:
+        """Adopt what the order brings, and start counting."""
+        state = self.state
+        state.order, state.steps, state.tokens, state.cancelled = order, 0, 0, False
+        state.expects = list(order.expects)
+        state.global_steps = order.global_steps
+        for index, data in order.adopt.items():
+            self._write(index, data)
+
+    def merge(self, order: Adopt) -> None:
+        """Merge a fresh fragment and keep the steps taken since the push: fresh + (now - then)."""
+        state, fragment = self.state, self.model.fragments[order.fragment]
+        state.global_steps = order.global_steps
+        then = state.ended.pop(order.fragment)
+        if fragment.kind == "parameters":
+            since_then = self.model.read(fragment)
+            since_then -= then
+            since_then += order.data
+            self.model.write(fragment, since_then)
+            state.anchors[order.fragment] = order.data
+        state.expects.remove(order.fragment)
+
+    def adopt_final(self, order: AdoptFinal) -> None:
+        """Take over the final fragments; of `ddp` only the buffers, for its homes keep gradients."""
+        self.state.global_steps = order.global_steps
+        for index, data in order.adopt.items():
+            if not self.gradients or self.model.fragments[index].kind == "buffers":
+                self._write(index, data, final=True)
+
+    @property
+    def complete(self) -> bool:
+        """Is the round to end now?"""
+        state = self.state
+        if state.order is None or state.expects:
+            return False
+        return state.cancelled or state.steps >= state.order.steps
+
+    def result(self, gradients: bool = False) -> RoundTrained:
+        """What the round learned. The round is over with this."""
+        state = self.state
+        assert state.order is not None
+        read: Callable[[Fragment], Array] = (
+            self.model.read_gradients if gradients else self._pseudo_gradient
+        )
+        steps = 1 if gradients else state.steps
+        data = [read(fragment) for fragment in self.model.fragments] if steps else []
+        trained = RoundTrained(state.order.round, steps, state.tokens, data)
+        state.order = None
+        return trained
+
+    def _pseudo_gradient(self, fragment: Fragment) -> Array:
+        end = self.model.read(fragment)
+        if self.overlap:
+            self.state.ended[fragment.index] = end
+        if fragment.kind == "buffers":
+            return end
+        start = self.state.anchors[fragment.index]
+        return start - end if self.overlap else np.subtract(start, end, out=end)
+
+    def _write(self, index: int, data: Array, final: bool = False) -> None:
+        fragment = self.model.fragments[index]
+        if self.gradients and not final:
+            self.model.write_gradients(fragment, data)
+            return
+        self.model.write(fragment, data)
+        if not self.gradients:
+            self.state.anchors[index] = data

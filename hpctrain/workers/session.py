@@ -1,0 +1,333 @@
+"""A training run from the inside of one rank: hooks on the user's optimizer, and what happens at each pause.
+
+The user's loop stays the user's. A hook before each optimizer step averages gradients over the ranks of the worker
+(and, for `ddp`, over all workers); a hook after it is a *pause*: messages are handled, fresh parameters are merged,
+rounds end and begin. Between two pauses, a service thread may answer other workers (see `service.py`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from threading import RLock
+from time import sleep
+from typing import Any
+
+import torch
+
+from hpctrain.core.events import Done
+from hpctrain.runtime.driver import Driver
+from hpctrain.runtime.ports import Notebook
+from hpctrain.training.messages import Adopt, AdoptFinal, TrainRound
+from hpctrain.training.state import TrainingState
+from hpctrain.workers.lockstep import Lockstep, Word
+from hpctrain.workers.phases import Phases
+from hpctrain.workers.rounds import Round
+
+PAUSE_S = 0.0005  # between two looks at the mailbox while there is nothing to compute
+BRIEF_S = 0.00005  # the first looks come quicker: most answers are already on their way
+
+
+class RunStopped(SystemExit):
+    """The run was saved and is to end now; resuming goes on from here. Exit code 0."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(0)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """What a session needs to know besides its ports.
+
+    Attributes:
+        gradients, overlap: of the method.
+        save_every_s: worker 0 takes a snapshot every so many seconds; None: only when asked to.
+        deadline_s: seconds on the run's clock at which to save and stop; None: no wall-time.
+    """
+
+    gradients: bool
+    overlap: bool
+    save_every_s: float | None = None
+    deadline_s: float | None = None
+
+
+class Session:
+    """One rank's part in a training run, from the first order to the last merge.
+
+    Args:
+        lockstep: the model of this worker.
+        driver: of this worker's algorithm; None on ranks that follow a leader.
+        orders: where the driver puts the orders it has for this worker.
+        notebook: for rows of the run store.
+        now_s: the run's clock.
+        settings: of this run.
+    """
+
+    def __init__(
+        self,
+        lockstep: Lockstep,
+        driver: Driver[TrainingState] | None,
+        orders: Orders,
+        notebook: Notebook,
+        now_s: Callable[[], float],
+        settings: SessionSettings,
+    ) -> None:
+        self.lockstep = lockstep
+        self.driver = driver
+        self.orders = orders
+        self.round = Round(lockstep, settings.gradients, settings.overlap)
+        self.phases = Phases()
+        self.lock = RLock()
+        self.steps_done = 0
+        self.tokens_done = 0
+        self.ended = False
+        self.gradient_owed = False  # ddp: handed in, and the optimizer has not had the mean yet
+        self.on_round: Callable[[TrainRound], None] = lambda order: None
+        self.on_pause: Callable[[], None] = lambda: None
+        self.bytes_moved: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        self._settings = settings
+        self._notebook = notebook
+        self._now_s = now_s
+        self._stop_reason: str | None = None
+        self._stop_asked = False
+        self._losses: list[torch.Tensor] = []
+        self._next_save_s = settings.save_every_s
+        self._bytes_before = (0, 0)
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds without anything to do, up to the last round."""
+        return self.phases.total.get("wait", 0.0)
+
+    def attach(self, optimizer: torch.optim.Optimizer) -> None:
+        """Install the hooks on the user's optimizer."""
+        optimizer.register_step_pre_hook(self._before_step)
+        optimizer.register_step_post_hook(self._after_step)
+
+    def start(self) -> None:
+        """Begin: the first order is carried out before this returns."""
+        self._pause()
+
+    def count(self, tokens: int, loss: torch.Tensor | None = None) -> None:
+        """A batch is about to be trained on."""
+        self.round.state.tokens += tokens
+        self.tokens_done += tokens
+        if loss is not None:
+            self._losses.append(loss.detach())
+
+    def request_stop(self, reason: str) -> None:
+        """Save everything at the next pause and stop. Safe in a signal handler."""
+        self._stop_reason = reason
+
+    def finish(self) -> None:
+        """The loop has ended: push what there is, wait until all have left, take over the outcome."""
+        if self.ended:
+            return
+        if self.driver is not None and not self.driver.finished:
+            with self.lock:
+                self.driver.stop("the loop has ended")
+        self._pause(until_finished=True)
+
+    def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if self.ended or self.gradient_owed:
+            return
+        self.phases.enter("exchange")
+        self.lockstep.average_gradients()
+        if self._settings.gradients:
+            self._exchange_gradients()
+        self.phases.enter("compute")
+
+    def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if self.ended:
+            return
+        self.steps_done += 1
+        self.gradient_owed = False
+        if not self._settings.gradients:
+            self.round.state.steps += 1
+        self._pause()
+
+    def _exchange_gradients(self) -> None:
+        """`ddp`: hand in the gradient of this step and go on with the mean of all workers."""
+        if self.driver is None:
+            self.gradient_owed = True
+            if self.lockstep.follow() is Word.FROZEN:
+                self._stop_following()
+            self.gradient_owed = False
+            return
+        driver = self.driver
+        with self.lock:
+            order = self.round.state.order
+            if order is None or self.round.state.cancelled or order.steps == 0:
+                self.lockstep.say(Word.GO)
+                return
+            self._end_round(gradients=True)
+        self.gradient_owed = True
+        self._settle(lambda: self.round.state.order is not None or driver.finished)
+        self._stop_if_saved()
+        self.gradient_owed = False
+        self.lockstep.say(Word.GO)
+
+    def _pause(self, until_finished: bool = False) -> None:
+        """Between two steps: do what there is to do, return when the next step may be taken."""
+        self.phases.enter("exchange")
+        if self.driver is None:
+            self._follow()
+        else:
+            self._lead(self.driver, until_finished)
+        self.phases.enter("compute")
+
+    def _lead(self, driver: Driver[TrainingState], until_finished: bool) -> None:
+        self._look_at_the_clock(driver)
+        self._settle(self._may_leave if until_finished else self._may_step)
+        self.on_pause()
+        self._stop_if_saved()
+        self.ended = driver.finished and self._may_leave()
+        self.lockstep.say(Word.END if self.ended else Word.GO)
+
+    def _follow(self) -> None:
+        word = self.lockstep.follow()
+        self.ended = word is not Word.GO
+        if word is Word.FROZEN:
+            self._stop_following()
+
+    def _settle(self, satisfied: Callable[[], bool]) -> None:
+        """Handle messages, orders and ends of rounds until `satisfied`."""
+        looks = 0
+        while True:
+            with self.lock:
+                if self._turn() or (not self._frozen() and satisfied()):
+                    return
+            self.phases.enter("wait")
+            sleep(BRIEF_S if looks < 20 else PAUSE_S)
+            self.phases.enter("exchange")
+            looks += 1
+
+    def _turn(self) -> bool:
+        """One look at everything. True: the run was saved and stops here."""
+        driver = self.driver
+        assert driver is not None
+        while True:
+            driver.pump(at_pause=True)
+            if self._frozen():
+                assert driver.snapshots is not None
+                return driver.snapshots.stopped
+            progress = self._carry_out_orders(driver)
+            if self.round.complete and driver.may_finish_work():
+                self._end_round()
+                progress = True
+            if not progress:
+                return False
+
+    def _frozen(self) -> bool:
+        assert self.driver is not None
+        return self.driver.snapshots is not None and self.driver.snapshots.frozen
+
+    def _may_step(self) -> bool:
+        assert self.driver is not None
+        if self.driver.finished:
+            return self._may_leave()
+        waiting = self.round.state.order is None or self.round.complete
+        return not waiting and self.driver.caught_up()
+
+    def _may_leave(self) -> bool:
+        driver = self.driver
+        assert driver is not None
+        busy = driver.snapshots is not None and driver.snapshots.busy
+        return driver.finished and not self.orders.waiting and not busy
+
+    def _carry_out_orders(self, driver: Driver[TrainingState]) -> bool:
+        progress = False
+        while self.orders.waiting and driver.may_carry_out():
+            match self.orders.waiting.popleft():
+                case TrainRound() as order:
+                    self.round.begin(order)
+                    self.on_round(order)
+                case Adopt() as order:
+                    self.round.merge(order)
+                case AdoptFinal() as order:
+                    self.round.adopt_final(order)
+            driver.carried_out()
+            progress = True
+        if self.orders.cancelled and self.round.state.order is not None:
+            self.round.state.cancelled, self.orders.cancelled = True, False
+        return progress
+
+    def _end_round(self, gradients: bool = False) -> None:
+        assert self.driver is not None
+        order = self.round.state.order
+        assert order is not None
+        result = self.round.result(gradients)
+        if result.steps:
+            self._note_round(order, result.steps, result.tokens)
+        self.driver.handle(Done(result))
+
+    def _note_round(self, order: TrainRound, steps: int, tokens: int) -> None:
+        sent, received = self.bytes_moved()
+        row = {
+            "round": order.round,
+            "steps": steps,
+            "tokens": tokens,
+            "loss_mean": self._mean_loss(),
+            "base_version_min": order.version,
+            "global_steps": order.global_steps,
+            "bytes_sent": sent - self._bytes_before[0],
+            "bytes_received": received - self._bytes_before[1],
+        }
+        self._bytes_before = (sent, received)
+        self._notebook.note("round", row | self.phases.lap())
+
+    def _mean_loss(self) -> float:
+        losses, self._losses = self._losses, []
+        return float(torch.stack(losses).mean()) if losses else float("nan")
+
+    def _look_at_the_clock(self, driver: Driver[TrainingState]) -> None:
+        if driver.snapshots is None:
+            return
+        now_s = self._now_s()
+        deadline_s = self._settings.deadline_s
+        if deadline_s is not None and now_s >= deadline_s and self._stop_reason is None:
+            self._stop_reason = "the wall-time is near"
+        if self._stop_reason is not None and not self._stop_asked:
+            self._stop_asked = True
+            with self.lock:
+                driver.snapshots.ask_stop(self._stop_reason)
+        if self._next_save_s is not None and now_s >= self._next_save_s:
+            assert self._settings.save_every_s is not None
+            self._next_save_s = now_s + self._settings.save_every_s
+            if driver.state.learner.phase in ("training", "waiting"):
+                with self.lock:
+                    driver.snapshots.take()
+
+    def _stop_following(self) -> None:
+        self.ended = True
+        raise RunStopped("the leader of this worker was asked to stop")
+
+    def _stop_if_saved(self) -> None:
+        assert self.driver is not None
+        if self.driver.snapshots is None or not self.driver.snapshots.stopped:
+            return
+        self.ended = True
+        self.lockstep.say(Word.FROZEN)
+        reason = self._stop_reason or "another worker was asked to stop"
+        with suppress(Exception):
+            self._notebook.note("event", {"kind": "stop", "text": reason})
+        raise RunStopped(reason)
+
+
+class Orders:
+    """The `Workplace` port: what the driver has ordered and the next pause will carry out."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[Any] = deque()
+        self.cancelled = False
+
+    def order(self, work: Any) -> None:
+        self.waiting.append(work)
+
+    def cancel(self, reason: str) -> None:
+        self.cancelled = True
+
+
