@@ -322,6 +322,13 @@ def test_settings_that_fit_the_ranks_pass() -> None:
     assert num_islands(by_host.topology, 8) is None
 
 
+@pytest.mark.parametrize(("num_hosts", "count"), [(None, None), (1, 8), (2, 2)])
+def test_automatic_islands_are_hosts_or_else_ranks(
+    num_hosts: int | None, count: int | None
+) -> None:
+    assert num_islands(config_from_keywords().topology, 8, num_hosts) == count
+
+
 def test_a_simulation_knows_its_workers_or_asks() -> None:
     assert simulated_workers(config_from_keywords(workers=5, islands=2)) == 5
     assert simulated_workers(config_from_keywords(islands=[[0], [1], [2]])) == 3

@@ -37,8 +37,8 @@ def num_islands(
             return num_ranks
         case "host":
             return num_hosts
-        case "auto":
-            return None
+        case "auto":  # by host if there are several, else by rank
+            return num_ranks if num_hosts == 1 else num_hosts
         case int(count):
             return count
         case lists:
