@@ -10,7 +10,8 @@ import numpy as np
 from hpctrain.errors import RunStoreError
 from hpctrain.runtime.codec import from_bytes, to_bytes
 from hpctrain.runtime.recording import Entry, Score
-from hpctrain.storage.log import RankLog, read_log
+from hpctrain.storage.log import RankLog
+from hpctrain.storage.log_reader import read_log
 
 if TYPE_CHECKING:
     from hpctrain.config import RunConfig

@@ -92,7 +92,7 @@ def on_signals(names: tuple[str, ...], act: Callable[[str], None]) -> None:
     for name in names:
         number = signal.Signals[f"SIG{name}"]
         try:
-            signal.signal(number, lambda *_, name=name: act(f"SIG{name}"))  # type: ignore[misc]
+            signal.signal(number, lambda *_, name=name: act(f"SIG{name}"))
         except ValueError:
             return
 

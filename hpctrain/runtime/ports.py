@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from hpctrain.core.events import WorkerId
@@ -47,6 +47,7 @@ class World(Protocol):
     rank: int
     size: int
     threads: bool  # may a second thread use the mailbox?
+    before_abort: Callable[[str], None]  # called with the traceback when this rank ends the job
 
     def share(self, item: Any) -> Any:
         """Rank 0's item, everywhere."""

@@ -33,12 +33,6 @@ class TrainableTask(Protocol):
 
     def num_tokens(self, batch: Any) -> int: ...
 
-    def apply_owed_gradient(self) -> None:
-        """The optimizer's step that a resumed run still owes: its gradient is there, and unscaled."""
-        self.task.optimizer.step()
-        if self.task.scheduler is not None:
-            self.task.scheduler.step()
-
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
@@ -95,6 +89,12 @@ class Trainer:
         """The optimizer's step, and the scheduler's."""
         self.scaler.step(self.task.optimizer)
         self.scaler.update()
+        if self.task.scheduler is not None:
+            self.task.scheduler.step()
+
+    def apply_owed_gradient(self) -> None:
+        """The optimizer's step that a resumed run still owes: its gradient is there, and unscaled."""
+        self.task.optimizer.step()
         if self.task.scheduler is not None:
             self.task.scheduler.step()
 
