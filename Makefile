@@ -13,7 +13,7 @@ setup: $(VENV)/.done   ## create .venv with everything a developer needs
 $(VENV)/.done: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target $(VENV)/mpich -c constraints.txt mpich
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --prefix $(VENV)/mpich --ignore-installed -c constraints.txt mpich
 	@touch $@
 
 demo: setup      ## train a small language model on four unequal islands, and draw what happened
