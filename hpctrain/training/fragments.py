@@ -1,9 +1,10 @@
-"""The outer parameters are cut into fragments of whole tensors; each fragment lives at one home worker."""
+"""The outer parameters in fragments of whole tensors, each of which lives at one home worker."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heapreplace
 from typing import Literal
 
 from hpctrain.core.events import WorkerId
@@ -80,9 +81,9 @@ def plan_fragments(
 def _pack(sizes: Sequence[int], num_bins: int) -> list[list[int]]:
     """Largest first into the lightest bin; the first of equals. Bins may stay empty."""
     bins: list[list[int]] = [[] for _ in range(num_bins)]
-    loads = [0] * num_bins
+    loads = [(0, index) for index in range(num_bins)]
     for item in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
-        lightest = loads.index(min(loads))
+        load, lightest = loads[0]
         bins[lightest].append(item)
-        loads[lightest] += sizes[item]
+        heapreplace(loads, (load + sizes[item], lightest))
     return bins
