@@ -1,21 +1,22 @@
 """HeLoCo: each arriving pseudo-gradient is mended tensor by tensor (arXiv 2606.00271, eqs. 5-19).
 
-The outer momentum m is the reference direction. With u = D/|D|, v = m/|m|, c = <u, v> (eqs. 7-8) and
+The outer momentum m is the reference direction. With u = D/|D|, v = m/|m|,
+c = <u, v> (eqs. 7-8) and
 
-    conf = |D| / (|D| + kappa |m| + eps)                                                   (eq. 15)
+    conf = |D| / (|D| + kappa |m| + eps)                                                (eq. 15)
 
 a tensor of the pseudo-gradient is
 
-    kept      if c >= c_ok                                                                 (eq. 9)
-    shrunk    if c < 0:   D - beta c |D| v,        beta = min(k_s (-c) conf, beta_max)     (eqs. 10-11)
-    rotated   otherwise:  |D| w / |w|,  w = (1 - lam) u + lam v                            (eqs. 12-14)
+    kept      if c >= c_ok                                                              (eq. 9)
+    shrunk    if c < 0:   D - beta c |D| v,     beta = min(k_s (-c) conf, beta_max)     (10-11)
+    rotated   otherwise:  |D| w / |w|,          w = (1 - lam) u + lam v                 (12-14)
 
 before the MLA step (eqs. 16-19). Workers start from theta - lr mu m (eq. 5).
 
-lam has two forms. The paper prints `one_minus_cos`: min(k_d (1 - c) conf, 1), which jumps at c = c_ok. The
-authors' reference code uses `linear_gap`: min(k_d (c_ok - c)/(c_ok - c_bad) conf, 1), which does not, and which
-is the default here. In both forms every result is a linear combination of D and m, so a correction
-costs two numbers, not another pass over memory.
+lam has two forms. The paper prints `one_minus_cos`: min(k_d (1 - c) conf, 1), which jumps at c =
+c_ok. The authors' reference code uses `linear_gap`: min(k_d (c_ok - c)/(c_ok - c_bad) conf, 1),
+which does not, and which is the default here. In both forms every result is a linear combination
+of D and m, so a correction costs two numbers, not another pass over memory.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ Verdict = Literal["kept", "shrunk", "rotated"]
 class Correction:
     """The constants of the correction, with the defaults of the paper's table 3.
 
-    `weight_first` scales D by the arrival weight before the confidence is computed, as the authors' research
-    code does; the paper (eq. 16) does it afterwards.
+    `weight_first` scales D by the arrival weight before the confidence is computed, as the
+    authors' research code does; the paper (eq. 16) does it afterwards.
     """
 
     c_ok: float = 0.2
@@ -75,7 +76,8 @@ class Correction:
     def _gap(self, c: float) -> float:
         if self.lambda_mode == "one_minus_cos":
             return 1.0 - c
-        return (self.c_ok - c) / (self.c_ok - self.c_bad)
+        width = max(self.c_ok - self.c_bad, 1e-12)  # none: the correction is in full at once
+        return (self.c_ok - c) / width
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,9 @@ class HeLoCo:
     dispatch_lookahead: bool = True
     scratch: Scratch = field(default_factory=Scratch, repr=False, compare=False)
 
-    def apply(self, state: OuterState, delta: Array, weight: float, bounds: Bounds) -> Applied | None:
+    def apply(
+        self, state: OuterState, delta: Array, weight: float, bounds: Bounds
+    ) -> Applied | None:
         if self.whole_fragment:
             bounds = ((0, delta.size),)
         seen = [measure(delta, state.momentum, start, stop) for start, stop in bounds]
