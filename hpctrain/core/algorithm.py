@@ -12,9 +12,9 @@ State = TypeVar("State")
 class Algorithm(Protocol[State]):
     """What a worker does about what happens to it.
 
-    `step` reads no clock, draws from no global generator and does no I/O: the same object runs on MPI, in
-    virtual time, and again from a recording, and gives the same bits. It owns `state` and may update its
-    arrays in place; the caller goes on with the returned state only.
+    `step` reads no clock, draws from no global generator and does no I/O: the same object runs on
+    MPI, in virtual time, and again from a recording, and gives the same bits. It owns `state` and
+    may update its arrays in place; the caller goes on with the returned state only.
     """
 
     def init(self, me: WorkerId) -> State:

@@ -1,10 +1,10 @@
 """What an algorithm is told (events) and what it answers (commands).
 
-                           events                                commands
-      mailbox ──Received───────▶ ┌──────────────────────────┐ ──Send───▶ mailbox ──▶ other workers
-      work    ──Done───────────▶ │  Algorithm.step   (pure) │ ──Do─────▶ the ranks and devices of this worker
-      signals ──StopRequested──▶ │  training/  or  search/  │ ──Note───▶ run store
-      failures──PeerLost───────▶ └──────────────────────────┘ ──Finish─▶ the run ends
+                     events                            commands
+mailbox ──Received───────▶ ┌──────────────────────────┐ ──Send───▶ mailbox ──▶ other workers
+work    ──Done───────────▶ │  Algorithm.step   (pure) │ ──Do─────▶ ranks and devices of this worker
+signals ──StopRequested──▶ │  training/  or  search/  │ ──Note───▶ run store
+failures──PeerLost───────▶ └──────────────────────────┘ ──Finish─▶ the run ends
 """
 
 from __future__ import annotations

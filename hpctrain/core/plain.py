@@ -1,7 +1,7 @@
 """Which types may cross a process border: the registry of plain dataclasses.
 
-A plain value is None, a bool, int, float, str or bytes, a numpy array, a tuple, list or dict of plain
-values, or a registered dataclass of plain values. Messages, results and states are plain, so
+A plain value is None, a bool, int, float, str or bytes, a numpy array, a tuple, list or dict of
+plain values, or a registered dataclass of plain values. Messages, results and states are plain, so
 that one codec (`runtime.codec`) serves the wire, recordings and checkpoints, without pickle.
 """
 
@@ -45,5 +45,7 @@ def rebuild(name: str, values: list[Any]) -> Any:
     try:
         cls = _CLASS_OF[name]
     except KeyError:
-        raise ValueError(f"{name!r} is not a known plain class; was it written by another version?") from None
+        raise ValueError(
+            f"{name!r} is not a known plain class; was it written by another version?"
+        ) from None
     return cls(*values)

@@ -1,13 +1,14 @@
 """Who computes together: ranks form workers, workers form islands.
 
-A worker is one or more ranks in lockstep (one model replica). An island is one or more workers that share
-a domain of data and a speed; islands merge lazily.
+A worker is one or more ranks in lockstep (one model replica). An island is one or more workers
+that share a domain of data and a speed; islands merge lazily.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from hpctrain.core.events import WorkerId
@@ -60,9 +61,9 @@ def plan_topology(
 
     Args:
         hosts: the host name of every rank, in the order of ranks.
-        islands: `"rank"`: every rank an island; `"host"`: the ranks of a host; a number: as many islands
-            of neighbouring ranks; lists of ranks: just those; `"auto"`: by host if there are several
-            hosts, else by rank.
+        islands: `"rank"`: every rank an island; `"host"`: the ranks of a host; a number: as many
+            islands of neighbouring ranks; lists of ranks: just those; `"auto"`: by host if there
+            are several hosts, else by rank.
         ranks_per_worker: ranks in lockstep; `"all"`: the whole island is one worker.
         names: one per island; without them `island-0`, `island-1`, ... or the hosts' names.
 
@@ -75,8 +76,8 @@ def plan_topology(
         size = len(ranks) if ranks_per_worker == "all" else ranks_per_worker
         if len(ranks) % size:
             raise ConfigError(
-                f"topology.ranks_per_worker: {size} does not divide the {len(ranks)} ranks of island "
-                f"{island}; give a divisor of {len(ranks)}"
+                f"topology.ranks_per_worker: {size} does not divide the {len(ranks)} ranks of "
+                f"island {island}; give a divisor of {len(ranks)}"
             )
         for first in range(0, len(ranks), size):
             workers.append(Worker(len(workers), island, tuple(ranks[first : first + size])))
@@ -111,7 +112,7 @@ def _neighbours(num_ranks: int, num_islands: int) -> list[list[int]]:
             f"{num_ranks}; give 1..{num_ranks} or start more ranks"
         )
     cuts = [num_ranks * i // num_islands for i in range(num_islands + 1)]
-    return [list(range(a, b)) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [list(range(a, b)) for a, b in pairwise(cuts)]
 
 
 def _names(

@@ -1,1 +1,1 @@
-"""Low-communication training: outer rules, fragments, messages and the algorithm. Pure, numpy only."""
+"""Low-communication training: outer rules, fragments, messages, the algorithm. Pure, numpy only."""

@@ -34,7 +34,7 @@ TIME_IS_UP = "time is up"
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """When a run ends by itself: inner steps of all workers together, or seconds since its start."""
+    """When a run ends by itself: inner steps of all workers together, or seconds from its start."""
 
     steps: int | None = None
     seconds: float | None = None
@@ -47,8 +47,8 @@ class IslandTraining:
         fragments: the plan of the outer parameters, the same at all workers.
         method: rule, rounds and waiting.
         num_workers: K.
-        initial: the initial values of a fragment, float32 of shape (P,); the same at all workers. It is
-            called once per home, and the array it gives is the home's to keep.
+        initial: the initial values of a fragment, float32 of shape (P,); the same at all workers.
+            It is called once per home, and the array it gives is the home's to keep.
         budget: when the run ends; without one it ends when every worker's script has.
     """
 
@@ -58,7 +58,7 @@ class IslandTraining:
         method: Method,
         num_workers: int,
         initial: Callable[[Fragment], Array],
-        budget: Budget = Budget(),  # noqa: B008  # frozen
+        budget: Budget = Budget(),
     ) -> None:
         self.fragments = fragments
         self.budget = budget
@@ -101,7 +101,9 @@ class IslandTraining:
             case _:
                 raise TypeError(f"training does not know what to do about {event!r}")
 
-    def _receive(self, state: TrainingState, sender: WorkerId, message: object) -> Iterator[Command]:
+    def _receive(
+        self, state: TrainingState, sender: WorkerId, message: object
+    ) -> Iterator[Command]:
         match message:
             case Push():
                 yield from self._home.push(state.home, sender, message)

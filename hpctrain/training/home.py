@@ -1,8 +1,8 @@
 """The home of fragments: applies the outer rule to what arrives, and answers.
 
-Asynchronous methods apply each push as it arrives and answer its sender. Synchronous methods collect the pushes
-of a round, apply the rule to their mean in the order of workers (so that arrival order leaves no trace in the
-bits) and answer all. Who has left is no longer waited for.
+Asynchronous methods apply each push as it arrives and answer its sender. Synchronous methods
+collect the pushes of a round, apply the rule to their mean in the order of workers (so that
+arrival order leaves no trace in the bits) and answer all. Who has left is no longer waited for.
 """
 
 from __future__ import annotations
@@ -141,7 +141,12 @@ class Home:
     ) -> Note:
         row = _row(push, sender, version, staleness) | {"weight": weight, "refused": False}
         row |= {"delta_norm": did.delta_norm, "momentum_norm": did.momentum_norm}
-        row |= {"cosine": did.cosine, "kept": did.kept, "shrunk": did.shrunk, "rotated": did.rotated}
+        row |= {
+            "cosine": did.cosine,
+            "kept": did.kept,
+            "shrunk": did.shrunk,
+            "rotated": did.rotated,
+        }
         return Note("outer_update", row)
 
     def _refused(self, push: Push, sender: int, version: int, reason: str) -> Note:

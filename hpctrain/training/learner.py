@@ -1,7 +1,8 @@
 """The learner of a worker: trains a round, pushes what it learned, goes on from what comes back.
 
-Without overlap a worker waits for the answers of all homes; with overlap the next round is ordered at once,
-each fragment is merged when its answer arrives, and only the round after that waits for it.
+Without overlap a worker waits for the answers of all homes; with overlap the next round is ordered
+at once, each fragment is merged when its answer arrives, and only the round after that waits for
+it.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class Learner:
             yield Finish()
 
     def _order(self, state: LearnerState) -> Commands:
-        """Order the next round; of a run that ends only its last merge is left, a round of no steps."""
+        """Order the next round; when the run ends, one of no steps: the last merge is still due."""
         adopt, state.arrived = state.arrived, {}
         yield Do(
             TrainRound(

@@ -1,14 +1,15 @@
 """What workers and homes tell each other, and what is ordered from the ranks of a worker.
 
-Arrays are flat float32 of the fragment's length and are never written again once they are in a message.
+Arrays are flat float32 of the fragment's length and are never written again once they are in a
+message.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 from hpctrain.core.plain import plain
+from hpctrain.training.fragments import Fragment
 from hpctrain.training.rules.rule import Array
 
 
@@ -17,8 +18,9 @@ from hpctrain.training.rules.rule import Array
 class Push:
     """Worker to home: what a round of training learned about a fragment.
 
-    `data` is the pseudo-gradient `theta_start - theta_end`; of a buffer fragment the values themselves; for
-    `ddp` the gradient of one step. `base_version` is the home's version that the round started from.
+    `data` is the pseudo-gradient `theta_start - theta_end`; of a buffer fragment the values
+    themselves; for `ddp` the gradient of one step. `base_version` is the home's version that the
+    round started from.
     """
 
     fragment: int
@@ -32,7 +34,7 @@ class Push:
 @plain
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """Home to worker: the fragment to go on from. `global_steps` of all workers are merged in it."""
+    """Home to worker: the fragment to go on from; `global_steps` of all workers are in it."""
 
     fragment: int
     version: int
@@ -70,9 +72,10 @@ class BudgetSpent:
 class TrainRound:
     """Order: adopt the fragments in `adopt`, then take `steps` inner steps.
 
-    `version` is the oldest base version among the fragments. With overlap, `expects` names the fragments whose
-    answers are still under way: each comes as an `Adopt`, and the round does not end before they are merged
-    (a pseudo-gradient taken from the old start would count the last round twice).
+    `version` is the oldest base version among the fragments. With overlap, `expects` names the
+    fragments whose answers are still under way: each comes as an `Adopt`, and the round does not
+    end before they are merged (a pseudo-gradient taken from the old start would count the last
+    round twice).
     """
 
     round: int
@@ -86,7 +89,7 @@ class TrainRound:
 @plain
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """Order, while a round goes on: merge a fresh fragment at the next pause and keep the steps since the push."""
+    """Order in the middle of a round: merge a fresh fragment, keep the steps since the push."""
 
     fragment: int
     version: int
@@ -105,8 +108,20 @@ class AdoptFinal:
 
 @plain
 @dataclass(frozen=True, slots=True)
+class Initial:
+    """The head of a full recording: the fragments of the run and their initial values."""
+
+    fragments: tuple[Fragment, ...]
+    values: list[Array]
+
+
+@plain
+@dataclass(frozen=True, slots=True)
 class RoundTrained:
-    """Result of `TrainRound`: one array per fragment, as in `Push.data`. `steps` may be fewer than ordered."""
+    """Result of `TrainRound`: one array per fragment, as in `Push.data`.
+
+    `steps` may be fewer than ordered.
+    """
 
     round: int
     steps: int

@@ -29,8 +29,8 @@ class Method:
         synchronous: a home waits for all workers and applies the rule to their mean.
         gradients: workers push the gradient of each step instead of a pseudo-gradient (`ddp`).
         overlap: the next round starts before the answers to the last one are here.
-        arrival_weight: rho of an asynchronous arrival among K workers: `base` 1/sqrt(K), `polynomial`
-            1/sqrt(K (1 + staleness)) (arXiv 2401.09135, section 3), `one` 1.
+        arrival_weight: rho of an asynchronous arrival among K workers: `base` 1/sqrt(K),
+            `polynomial` 1/sqrt(K (1 + staleness)) (arXiv 2401.09135, section 3), `one` 1.
     """
 
     name: MethodName
@@ -67,7 +67,7 @@ def make_method(
     corrected: bool = True,
     whole_fragment: bool = False,
 ) -> Method:
-    """The method called `name`; what is None takes the default of its paper (see docs/methods.md)."""
+    """The method called `name`; what is None takes the default of its paper."""
     lr = DEFAULT_OUTER_LR[name] if outer_lr is None else outer_lr
     rule: OuterRule
     match name:
@@ -87,6 +87,4 @@ def make_method(
                 whole_fragment,
                 dispatch_lookahead is not False,
             )
-    return Method(
-        name, rule, sync_every, False, overlap=overlap, arrival_weight=arrival_weight
-    )
+    return Method(name, rule, sync_every, False, overlap=overlap, arrival_weight=arrival_weight)

@@ -18,8 +18,9 @@ Phase = Literal["new", "training", "waiting", "leaving", "left", "finished"]
 class LearnerState:
     """The learner's half.
 
-    `training`: a round is under way; `waiting`: it is pushed and answers are missing; `leaving`: the round in
-    progress is being cut short; `left`: every home was told; `finished`: all final fragments are here.
+    `training`: a round is under way; `waiting`: it is pushed and answers are missing; `leaving`:
+    the round in progress is being cut short; `left`: every home was told; `finished`: all final
+    fragments are here.
     """
 
     phase: Phase
@@ -37,7 +38,8 @@ class LearnerState:
 class HomeState:
     """The half that owns fragments, by fragment index.
 
-    `collected` are pushes of synchronous rounds that are not complete: fragment -> round -> worker -> push.
+    `collected` are pushes of synchronous rounds that are not complete: fragment -> round -> worker
+    -> push.
     """
 
     outer: dict[int, OuterState]
@@ -54,5 +56,3 @@ class TrainingState:
     me: WorkerId
     learner: LearnerState
     home: HomeState
-
-

@@ -14,11 +14,14 @@ from hpctrain.training.rules.sweep import measure
 class RunningAverage:
     """`theta = theta + weight (value - theta)`: for buffers such as BatchNorm statistics.
 
-    What arrives is the value itself, not a difference: a convex combination of variances stays positive
-    however stale they are. With weight 1 and the mean over all workers it is the plain average.
+    What arrives is the value itself, not a difference: a convex combination of variances stays
+    positive however stale they are. With weight 1 and the mean over all workers it is the plain
+    average.
     """
 
-    def apply(self, state: OuterState, delta: Array, weight: float, bounds: Bounds) -> Applied | None:
+    def apply(
+        self, state: OuterState, delta: Array, weight: float, bounds: Bounds
+    ) -> Applied | None:
         seen = measure(delta, state.theta, 0, delta.size)
         if not seen.finite:
             return None
@@ -33,7 +36,9 @@ class RunningAverage:
 class GradientMean:
     """`theta = weight value`: the mean gradient of one step is handed on as it is."""
 
-    def apply(self, state: OuterState, delta: Array, weight: float, bounds: Bounds) -> Applied | None:
+    def apply(
+        self, state: OuterState, delta: Array, weight: float, bounds: Bounds
+    ) -> Applied | None:
         np.multiply(delta, np.float32(weight), out=state.theta)
         norm = measure(delta, delta, 0, delta.size).delta_norm
         return Applied(norm, 0.0, float("nan"), kept=len(bounds))

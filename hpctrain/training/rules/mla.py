@@ -28,7 +28,9 @@ class MomentumLookAhead:
     dispatch_lookahead: bool = False
     scratch: Scratch = field(default_factory=Scratch, repr=False, compare=False)
 
-    def apply(self, state: OuterState, delta: Array, weight: float, bounds: Bounds) -> Applied | None:
+    def apply(
+        self, state: OuterState, delta: Array, weight: float, bounds: Bounds
+    ) -> Applied | None:
         size = delta.size
         seen = measure(delta, state.momentum, 0, size)
         if not seen.finite:

@@ -3,10 +3,11 @@
     b = mu b + rho D
     theta = theta - lr (rho D + mu b)
 
-DiLoCo applies it to the mean over all workers (arXiv 2311.08105, algorithm 1); its asynchronous form
-applies it to every single arrival (arXiv 2401.09135, section 3), with a much smaller lr: the SUM convention
-has a gain of lr (1 + mu) on the present D and 10 lr in the long run at mu = 0.9, against 1.09 lr and 1.9 lr for
-the EMA convention of `mla` and `heloco`. Learning rates must not be carried over from one to the other.
+DiLoCo applies it to the mean over all workers (arXiv 2311.08105, algorithm 1); its asynchronous
+form applies it to every single arrival (arXiv 2401.09135, section 3), with a much smaller lr: the
+SUM convention has a gain of lr (1 + mu) on the present D and 10 lr in the long run at mu = 0.9,
+against 1.09 lr and 1.9 lr for the EMA convention of `mla` and `heloco`. Learning rates must not be
+carried over from one to the other.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ class Nesterov:
     mu: float
     scratch: Scratch = field(default_factory=Scratch, repr=False, compare=False)
 
-    def apply(self, state: OuterState, delta: Array, weight: float, bounds: Bounds) -> Applied | None:
+    def apply(
+        self, state: OuterState, delta: Array, weight: float, bounds: Bounds
+    ) -> Applied | None:
         size = delta.size
         seen = measure(delta, state.momentum, 0, size)
         if not seen.finite:

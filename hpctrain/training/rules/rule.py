@@ -17,7 +17,7 @@ Bounds = tuple[tuple[int, int], ...]
 @plain
 @dataclass(slots=True)
 class OuterState:
-    """What a home owns of one fragment: flat float32 arrays of shape (P,), and the number of updates."""
+    """What a home owns of one fragment: flat float32 arrays (P,), and the number of updates."""
 
     theta: Array
     momentum: Array
@@ -42,7 +42,9 @@ class Applied:
 class OuterRule(Protocol):
     """A pure function with its constants."""
 
-    def apply(self, state: OuterState, delta: Array, weight: float, bounds: Bounds) -> Applied | None:
+    def apply(
+        self, state: OuterState, delta: Array, weight: float, bounds: Bounds
+    ) -> Applied | None:
         """Update `state.theta` and `state.momentum` in place from one pseudo-gradient.
 
         Args:

@@ -6,8 +6,9 @@ An outer rule of the DiLoCo family is the same update with different coefficient
     m = mu m + a G         a = 1: SUM convention (torch's SGD), a = 1 - mu: EMA convention
     theta = theta - lr (G + mu m)
 
-So there is one kernel. It works through blocks that stay in the cache, and so goes through main memory once
-although it is made of several numpy calls; the scratch space belongs to the caller, nothing is allocated.
+So there is one kernel. It works through blocks that stay in the cache, and so goes through main
+memory once although it is made of several numpy calls; the scratch space belongs to the caller,
+nothing is allocated.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
-# 8,192 floats are 32 KiB: the five arrays of a block fit into every second-level cache, and OpenBLAS
-# computes a dot product of up to 10,000 elements on one thread, so the bits do not depend on the machine's cores.
+# 8,192 floats are 32 KiB: the five arrays of a block fit into every second-level cache, and
+# OpenBLAS computes a dot product of up to 10,000 elements on one thread, so the bits do not depend
+# on the machine's cores.
 BLOCK = 8192
 
 # Bytes that must cross the memory bus per parameter, in float32: what the benchmark divides by.
@@ -40,7 +42,7 @@ class Scratch:
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Lengths and angle of a pseudo-gradient and the outer momentum, over one range of a fragment."""
+    """Lengths and angle of a pseudo-gradient and the outer momentum, over a range of a fragment."""
 
     delta_norm: float
     momentum_norm: float
@@ -60,7 +62,8 @@ class Geometry:
 def measure(delta: Array, momentum: Array, start: int, stop: int) -> Geometry:
     """The geometry of `delta[start:stop]` and `momentum[start:stop]`, both of shape (P,).
 
-    Blocks are summed in float64, so the result is as good for 25 million elements as for a thousand.
+    Blocks are summed in float64, so the result is as good for 25 million elements as for a
+    thousand.
     """
     dd = mm = dm = 0.0
     for a in range(start, stop, BLOCK):
@@ -88,8 +91,8 @@ def momentum_update(
 ) -> None:
     """The update at the head of this file on `[start, stop)` of flat (P,) float32 arrays, in place.
 
-    `q = 0` leaves out the term of the momentum altogether, so that a corrected rule that corrects nothing
-    gives the bits of the uncorrected one.
+    `q = 0` leaves out the term of the momentum altogether, so that a corrected rule that corrects
+    nothing gives the bits of the uncorrected one.
     """
     p32, q32, mu32, a32, lr32 = map(np.float32, (p, q, mu, a, lr))
     for x in range(start, stop, BLOCK):
