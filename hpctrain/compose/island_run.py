@@ -11,6 +11,7 @@ import torch
 
 from hpctrain.compose.clock import RunClock
 from hpctrain.compose.method import method_of, num_fragments_of
+from hpctrain.compose.recordings import record_initial
 from hpctrain.core.events import Started
 from hpctrain.core.topology import Topology
 from hpctrain.runtime.driver import Driver
@@ -79,6 +80,8 @@ class IslandRun:
             self._restore(self.resumed)
         else:
             session.round.set_anchors(self._start_values)
+        if self.config.runtime.record == "full" and self.score is None:
+            record_initial(self.journal, self.replica.fragments, self._start_values)
         self._start_values = []
         if driver is not None:
             driver.handle(Started())

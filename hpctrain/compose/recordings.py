@@ -9,9 +9,12 @@ import numpy as np
 
 from hpctrain.errors import RunStoreError
 from hpctrain.runtime.codec import from_bytes, to_bytes
-from hpctrain.runtime.recording import Entry, Score
+from hpctrain.runtime.recording import Entry, Journal, Score
 from hpctrain.storage.log import RankLog
 from hpctrain.storage.log_reader import read_log
+from hpctrain.training.fragments import Fragment
+from hpctrain.training.messages import Initial
+from hpctrain.training.rules.rule import Array
 
 if TYPE_CHECKING:
     from hpctrain.config import RunConfig
@@ -41,6 +44,12 @@ def journal_for(config: RunConfig, worker: int) -> FileJournal | None:
     return FileJournal(Path(config.run_dir), worker)
 
 
+def record_initial(journal: Journal | None, fragments: tuple[Fragment, ...], values: list[Array]) -> None:
+    """Begin a full recording with what the homes begin with."""
+    if journal is not None:
+        journal.write(Entry(0.0, 0, "Initial", event=Initial(fragments, values)))
+
+
 def score_for(config: RunConfig, worker: int, num_workers: int) -> Score | None:
     """What this worker has to follow, if anything.
 
@@ -56,7 +65,8 @@ def score_for(config: RunConfig, worker: int, num_workers: int) -> Score | None:
             f"{run_dir} holds a recording of {found} workers, but this run has {num_workers}; "
             "start as many"
         )
-    return Score(read_entries(run_dir, worker))
+    entries = read_entries(run_dir, worker)
+    return Score(entry for entry in entries if entry.kind != "Initial")
 
 
 def recorded_workers(run_dir: Path) -> int:

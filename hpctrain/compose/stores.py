@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from hpctrain.compose.clock import RunClock
 from hpctrain.compose.start import together
 from hpctrain.config import resolved_json
@@ -33,7 +35,8 @@ def open_store(config: RunConfig, world: World, topology: Topology) -> RunStore:
         RunStoreError: on all ranks, if the directory holds a run that is not to be resumed.
     """
     who = identity(config_text(config), json.loads(resolved_json(config)), config.seed)
-    who |= {"islands": list(topology.island_names), "num_workers": len(topology.workers)}
+    who |= {"islands": list(topology.island_names), "num_workers": len(topology.workers), "num_ranks": world.size}
+    who["threads_per_rank"] = torch.get_num_threads()
     shared: dict[str, Any] = world.share(who)
     worker = topology.worker_of(world.rank)
     header = {

@@ -23,6 +23,7 @@ from hpctrain.compose.tasks import island_names, make_task
 from hpctrain.errors import HpctrainError
 from hpctrain.report.progress import ProgressDisplay
 from hpctrain.report.summary import print_summary
+from hpctrain.runtime.ports import Notebook, NullNotebook
 from hpctrain.storage.store import RunStore
 from hpctrain.training.messages import TrainRound
 from hpctrain.workers.replica import Replica
@@ -54,10 +55,13 @@ def train(config: RunConfig) -> int:
 
 
 class TrainLoop:
-    """One rank of `hpctrain train`. Making it is collective, and so is running it."""
+    """One rank of `hpctrain train`. Making it is collective, and so is running it.
+
+    With `keep = False` nothing is written: for replays.
+    """
 
     def __init__(
-        self, config: RunConfig, world: World, launcher: Launcher, in_memory: bool = False
+        self, config: RunConfig, world: World, launcher: Launcher, keep: bool = True
     ) -> None:
         topology = together(world, lambda: make_topology(config, world))
         set_threads(config)
@@ -75,9 +79,11 @@ class TrainLoop:
         self.config = config
         self.world = world
         self.clock = RunClock(resumed.meta["time_s"] if resumed else 0.0)
-        self.store: RunStore = open_store(config, world, topology)
-        self.notebook = TimedNotebook(self.store, self.clock, me.id, me.island)
-        world.before_abort = self._note_abort
+        self.store: RunStore | None = open_store(config, world, topology) if keep else None
+        self.notebook: Notebook = NullNotebook()
+        if self.store is not None:
+            self.notebook = TimedNotebook(self.store, self.clock, me.id, me.island)
+            world.before_abort = self._note_abort
         self.pace = config.pace.factors[me.island] if config.pace.factors else 1.0
         self.trainer = Trainer(
             self.task,
@@ -92,7 +98,7 @@ class TrainLoop:
             Replica(self.task.model, config.method.buffers == "average"),
             own_state=self.trainer.state_dict,
             load_own_state=self.trainer.load_state_dict,
-            run_dir=config.run_dir,
+            run_dir=config.run_dir if keep else None,
             journal=self.journal,
             score=score,
             deadline_s=None if left_s is None else self.clock.now_s() + left_s,
@@ -122,6 +128,14 @@ class TrainLoop:
         self._conclude()
         return 0
 
+    def follow(self) -> dict[int, str]:
+        """Follow a recording to its end; the fingerprints of the fragments at home here."""
+        self.run_.start()
+        while not self.run_.session.ended:
+            self.trainer.step()
+        self.run_.finish()
+        return self.run_.fingerprints()
+
     def _attach(self) -> None:
         session = self.run_.session
         session.attach(self.task.optimizer)
@@ -146,7 +160,8 @@ class TrainLoop:
         phases.enter(before)
 
     def _at_pause(self) -> None:
-        self.store.fold_if_due()
+        if self.store is not None:
+            self.store.fold_if_due()
         if self.progress.due:
             session = self.run_.session
             rate = session.steps_done / max(self.clock.now_s(), 1e-9)
@@ -193,11 +208,14 @@ class TrainLoop:
         self.notebook.note("event", {"kind": kind, "text": text})
         if self.journal is not None:
             self.journal.close()
-        self.notebook.write_kept()
-        self.store.close()
+        if isinstance(self.notebook, TimedNotebook):
+            self.notebook.write_kept()
+        if self.store is not None:
+            self.store.close()
         self.run_.close()
 
     def _note_abort(self, text: str) -> None:
+        assert self.store is not None
         self.store.note("event", {"kind": "abort", "text": text[-2000:]})
         self.store.flush()
 

@@ -141,6 +141,11 @@ class Driver(Generic[State]):
         if self._journal is not None:
             self._journal.write(Entry(self._clock.now_s(), self._steps_done(), CARRIED_OUT))
 
+    def close_journal(self) -> None:
+        """Finish the recording, if there is one."""
+        if self._journal is not None:
+            self._journal.close()
+
     def _next_message(self, at_pause: bool) -> tuple[WorkerId, Any] | None:
         if self._held:
             return self._held.popleft() if at_pause else None

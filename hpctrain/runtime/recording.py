@@ -42,6 +42,8 @@ class Journal(Protocol):
 
     def write(self, entry: Entry) -> None: ...
 
+    def close(self) -> None: ...
+
 
 class MemoryJournal:
     """Keeps the entries of one worker in a list."""
@@ -51,6 +53,9 @@ class MemoryJournal:
 
     def write(self, entry: Entry) -> None:
         self.entries.append(entry)
+
+    def close(self) -> None:
+        """Nothing to close."""
 
 
 def entry_of(event: Event, now_s: float, step: int, *, full: bool) -> Entry:
@@ -70,7 +75,7 @@ class Score:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._left = deque(entries)
-        self._played = 0
+        self.played = 0
 
     def __bool__(self) -> bool:
         return bool(self._left)
@@ -90,8 +95,8 @@ class Score:
         if not self._left or self._left[0].kind != kind:
             expected = self._left[0] if self._left else "its end"
             raise HpctrainError(
-                f"the run has left the recording at entry {self._played}: {kind} happened, "
+                f"the run has left the recording at entry {self.played}: {kind} happened, "
                 f"recorded is {expected}; were config, data or versions changed since?"
             )
-        self._played += 1
+        self.played += 1
         return self._left.popleft()

@@ -100,6 +100,7 @@ class Simulator:
         self.bytes_sent = [0] * num_workers
         self._message_bytes = message_bytes
         self._send_from_s = 0.0
+        self._num_finished = 0
 
     def now_s(self) -> float:
         """Virtual seconds since the start."""
@@ -114,22 +115,30 @@ class Simulator:
         self.workplaces.append(workplace)
 
     def start(self) -> None:
+        """Tell every worker that it has started."""
         for driver in self.drivers:
             driver.handle(Started(), self.state.now_s)
+        self._num_finished = sum(driver.finished for driver in self.drivers)
 
     def run(self, until_s: float = float("inf"), max_events: int | None = None) -> bool:
-        """Let time pass until nothing is left to happen; True if so, False if a limit came first."""
+        """Let time pass until all workers have finished; True if so, False if a limit came first.
+
+        Also True when nothing is left to happen although some have not finished: they wait for ever.
+        """
         heap = self.state.heap
         last = None if max_events is None else self.num_events + max_events
         while True:
-            if not heap:
+            if not heap or self._num_finished == len(self.drivers):
                 return True
             at_s = heap[0][0]
             if at_s > until_s or (last is not None and self.num_events >= last):
                 return False
             self.state.now_s = self._send_from_s = at_s
             self.num_events += 1
-            self._happen(*heappop(heap)[2:])
+            kind, worker, sender, what = heappop(heap)[2:]
+            was_finished = self.drivers[worker].finished
+            self._happen(kind, worker, sender, what)
+            self._num_finished += self.drivers[worker].finished - was_finished
 
     def request_stop(self, worker: WorkerId, reason: str, at_s: float) -> None:
         """Let `worker` be asked to leave at a time to come."""

@@ -229,8 +229,11 @@ class Session:
         assert self.driver is not None
         if self.driver.finished:
             return self._may_leave()
-        waiting = self.round.state.order is None or self.round.complete
-        return not waiting and self.driver.caught_up()
+        if self.round.state.order is None:
+            return False
+        # Following a recording, a round that was cut short there went on to the recorded step.
+        may_end = self.round.complete and self.driver.may_finish_work()
+        return not may_end and self.driver.caught_up()
 
     def _may_leave(self) -> bool:
         driver = self.driver

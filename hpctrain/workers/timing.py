@@ -1,0 +1,51 @@
+"""A model without numbers: for simulations in which only time and traffic matter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpctrain.training.fragments import Fragment, TensorSlot
+
+Array = NDArray[np.float32]
+
+
+class TimingModel:
+    """Has the fragments of a real model, but one element for each tensor; messages count in full."""
+
+    def __init__(self, fragments: tuple[Fragment, ...]) -> None:
+        self.fragments = tuple(
+            Fragment(
+                fragment.index,
+                fragment.kind,
+                tuple(TensorSlot(tensor.name, 1) for tensor in fragment.tensors),
+                fragment.home,
+            )
+            for fragment in fragments
+        )
+        self._values = [np.zeros(fragment.numel, np.float32) for fragment in self.fragments]
+
+    def read(self, fragment: Fragment) -> Array:
+        return self._values[fragment.index].copy()
+
+    def write(self, fragment: Fragment, data: Array) -> None:
+        np.copyto(self._values[fragment.index], data)
+
+    def read_gradients(self, fragment: Fragment) -> Array:
+        return self.read(fragment)
+
+    def write_gradients(self, fragment: Fragment, data: Array) -> None:
+        """A gradient of nothing."""
+
+
+class TrueSizes:
+    """Counts messages of a timing model as if they held the real fragments."""
+
+    def __init__(self, fragments: tuple[Fragment, ...]) -> None:
+        self._bytes = [fragment.numel * 4 for fragment in fragments]
+
+    def __call__(self, message: Any) -> int:
+        fragment = getattr(message, "fragment", None)
+        return 0 if fragment is None else self._bytes[fragment]
