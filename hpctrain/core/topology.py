@@ -102,6 +102,9 @@ def _groups(hosts: Sequence[str], islands: IslandsBy) -> list[list[int]]:
             f"topology.islands: {list(map(list, islands))} must name each of the ranks "
             f"0..{len(hosts) - 1} exactly once"
         )
+    for island, group in enumerate(islands):
+        if not group:
+            raise ConfigError(f"topology.islands: island {island} has no ranks; leave it out")
     return [list(group) for group in islands]
 
 
