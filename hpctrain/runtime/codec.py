@@ -1,7 +1,7 @@
 """Plain values to bytes and back: a small msgpack header, and the arrays as they lie in memory.
 
-The header holds every scalar and, for each array, its dtype and shape; the arrays themselves are not copied. The
-same codec serves the wire, recordings and checkpoints.
+The header holds every scalar and, for each array, its dtype and shape; the arrays themselves are
+not copied. The same codec serves the wire, recordings and checkpoints.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def encode(value: Any) -> tuple[bytes, list[AnyArray]]:
         if isinstance(item, tuple):
             return msgpack.ExtType(_TUPLE, pack(list(item)))
         if isinstance(item, np.ndarray):
-            arrays.append(np.ascontiguousarray(item))
+            arrays.append(_as_it_lies(item))
             return msgpack.ExtType(_ARRAY, pack([item.dtype.str, list(item.shape)]))
         if isinstance(item, np.generic):
             return item.item()
@@ -45,7 +45,7 @@ def encode(value: Any) -> tuple[bytes, list[AnyArray]]:
 
 
 def array_shapes(header: bytes) -> list[tuple[np.dtype[Any], tuple[int, ...]]]:
-    """dtype and shape of every array that belongs to `header`, in the order of `encode`."""
+    """The dtype and shape of every array that belongs to `header`, in the order of `encode`."""
     shapes: list[tuple[np.dtype[Any], tuple[int, ...]]] = []
 
     def visit(code: int, data: bytes) -> Any:
@@ -67,12 +67,12 @@ def decode(header: bytes, arrays: Sequence[AnyArray]) -> Any:
     def hook(code: int, data: bytes) -> Any:
         if code == _ARRAY:
             return next(left)
+        if code not in (_CLASS, _TUPLE):
+            raise ValueError(
+                f"the header has a field of unknown kind {code}; is it from another version?"
+            )
         values = msgpack.unpackb(data, ext_hook=hook, strict_map_key=False)
-        if code == _TUPLE:
-            return tuple(values)
-        if code == _CLASS:
-            return rebuild(values[0], values[1:])
-        raise ValueError(f"the header has a field of unknown kind {code}; is it from another version?")
+        return tuple(values) if code == _TUPLE else rebuild(values[0], values[1:])
 
     return msgpack.unpackb(header, ext_hook=hook, strict_map_key=False)
 
@@ -103,5 +103,14 @@ def from_bytes(blob: bytes) -> Any:
 
 
 def payload_bytes(value: Any) -> int:
-    """Bytes of the arrays in `value`; what travels besides them is a header of about a hundred bytes."""
+    """Bytes of the arrays in `value`; beside them travels a header of about a hundred bytes."""
     return sum(array.nbytes for array in encode(value)[1])
+
+
+def _as_it_lies(array: AnyArray) -> AnyArray:
+    if array.dtype.kind in "OV":
+        raise TypeError(
+            f"an array of {array.dtype} cannot leave the process; allowed are arrays of numbers, "
+            "truth values, text and times"
+        )
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
