@@ -1,4 +1,4 @@
-"""What a driver needs from the world; each port has an implementation in memory, one in virtual time, one on MPI."""
+"""What a driver needs from the world; each port exists in memory, in virtual time and on MPI."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 """A consistent picture of a run that goes on: nobody waits, nothing in flight is lost.
 
-The algorithm of Chandy and Lamport (ACM TOCS 3(1), 1985). Worker 0 saves its own state and sends a mark to
-everyone. Whoever sees the first mark saves its state and sends marks too; messages that arrive on a channel
-after the own state was saved and before that channel's mark were in flight, and are saved beside it. It
-needs what a mailbox promises anyway: order for each pair.
+The algorithm of Chandy and Lamport (ACM TOCS 3(1), 1985). Worker 0 saves its own state and sends a
+mark to everyone. Whoever sees the first mark saves its state and sends marks too; messages that
+arrive on a channel after the own state was saved and before that channel's mark were in flight,
+and are saved beside it. It needs what a mailbox promises anyway: order for each pair.
 
-A snapshot that *stops* is the same, but from its state on a worker handles no message and does no work: what
-arrives is only saved. So a run that is resumed goes on exactly where it was.
+A snapshot that *stops* is the same, but from its state on a worker handles no message and does no
+work: what arrives is only saved. So a run that is resumed goes on exactly where it was.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Vault(Protocol):
         ...
 
     def save_in_flight(self, number: int, messages: InFlight) -> list[tuple[str, int, str]]:
-        """Keep the messages that were under way to this worker; returns all parts of this worker."""
+        """Keep messages that were under way to this worker; returns all parts of this worker."""
         ...
 
     def commit(self, number: int, parts: list[tuple[str, int, str]]) -> None:
@@ -159,7 +159,9 @@ class Snapshots:
     def _commit(self, number: int) -> None:
         if len(self._saved[number]) < self._num_workers:
             return
-        self._vault.commit(number, [part for saved in self._saved.pop(number) for part in saved.parts])
+        self._vault.commit(
+            number, [part for saved in self._saved.pop(number) for part in saved.parts]
+        )
         self.stopped = self.frozen
         if self._stop_asked and not self.frozen:
             self._begin(self._number + 1, stop=True)
