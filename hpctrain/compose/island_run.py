@@ -51,13 +51,15 @@ class IslandRun:
     score: Score | None = None
     deadline_s: float | None = None
     resumed: Checkpoint | None = None
-    apply_owed_gradient: Callable[[], None] = lambda: None
+    apply_owed_gradient: Callable[[], Any] = lambda: None
+    average_gradients: bool = True
     save_failure: str | None = None
     session: Session = field(init=False)
     mailbox: ClosableMailbox = field(init=False)
     _service: ServiceThread | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
+        self._generators: Mapping[str, Any] = {}
         self.me = self.topology.worker_of(self.world.rank)
         self.method = method_of(self.config)
         self.replica.plan(len(self.topology.workers), num_fragments_of(self.config))
@@ -67,7 +69,8 @@ class IslandRun:
         self.mailbox = self.world.mailbox(self.topology)
         vault = self._make_vault()
         group = self.world.group(self.topology) or SingleRank()
-        lockstep = Lockstep(self.replica, group, self._save_part(vault))
+        save = self._save_part(vault)
+        lockstep = Lockstep(self.replica, group, save, self.average_gradients)
         self.session = self._make_session(lockstep)
         if vault is not None:
             vault.session = self.session
@@ -221,11 +224,16 @@ class IslandRun:
         self.replica.model.load_state_dict(own["own"]["model"])
         self.load_own_state(own["own"]["rest"])
         session.gradient_owed = own["gradient_owed"]
-        restore_generators(own["generators"])
+        self._generators = own["generators"]
+        self.restore_generators()
         if session.driver is not None:
             state = writer.read_part(checkpoint, f"worker-{self.me.id:05d}")
             in_flight = writer.read_part(checkpoint, f"in-flight-{self.me.id:05d}")
             restore_leader(session, state, in_flight)
+
+    def restore_generators(self) -> None:
+        """Set the global generators to where the checkpoint found them."""
+        restore_generators(self._generators)
 
     def _start_service(self) -> None:
         driver = self.session.driver

@@ -46,6 +46,11 @@ def connect() -> tuple[World, Launcher]:
     return world, launcher
 
 
+def speaks() -> bool:
+    """Is this the process of the job that talks to the user?"""
+    return read_launcher(os.environ).speaks
+
+
 def together(world: World, action: Callable[[], T]) -> T:
     """Do `action` on every rank; if it fails on any, every rank raises, and none is left waiting.
 

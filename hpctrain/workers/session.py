@@ -84,6 +84,7 @@ class Session:
         self.steps_done = 0
         self.tokens_done = 0
         self.ended = False
+        self.stopped: RunStopped | None = None
         self.gradient_owed = False  # ddp: handed in, and the optimizer has not had the mean yet
         self.on_round: Callable[[TrainRound], None] = lambda order: None
         self.on_pause: Callable[[], None] = lambda: None
@@ -306,7 +307,8 @@ class Session:
 
     def _stop_following(self) -> None:
         self.ended = True
-        raise RunStopped("the leader of this worker was asked to stop")
+        self.stopped = RunStopped("the leader of this worker was asked to stop")
+        raise self.stopped
 
     def _stop_if_saved(self) -> None:
         assert self.driver is not None
@@ -317,7 +319,8 @@ class Session:
         reason = self._stop_reason or "another worker was asked to stop"
         with suppress(Exception):
             self._notebook.note("event", {"kind": "stop", "text": reason})
-        raise RunStopped(reason)
+        self.stopped = RunStopped(reason)
+        raise self.stopped
 
 
 class Orders:

@@ -1,0 +1,317 @@
+"""A user's own script as a run: `init`, `prepare`, `report`. The loop stays the script's."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch.utils.data import DataLoader
+
+from hpctrain.compose.clock import RunClock
+from hpctrain.compose.island_run import (
+    IslandRun,
+    checkpoint_to_resume,
+    pick_device,
+    set_threads,
+)
+from hpctrain.compose.outcome import save_outcome, summarise
+from hpctrain.compose.recordings import journal_for
+from hpctrain.compose.start import connect, make_topology, on_signals, seconds_left, together
+from hpctrain.compose.stores import TimedNotebook, open_store
+from hpctrain.config import config_from_keywords
+from hpctrain.errors import ConfigError, HpctrainError
+from hpctrain.report.progress import ProgressDisplay
+from hpctrain.report.summary import print_summary
+from hpctrain.workers.loader import IslandLoader
+from hpctrain.workers.replica import Replica
+from hpctrain.workers.session import RunStopped
+
+if TYPE_CHECKING:
+    from hpctrain.config import RunConfig
+
+STEPS_TO_TIME = 20
+
+
+def init(**settings: Any) -> Run:
+    """Begin a run; see `hpctrain.init`."""
+    config = _or_exit(lambda: config_from_keywords(**settings))
+    run: Run = _or_exit(lambda: Run(config))
+    return run
+
+
+class Run:
+    """A training run of the user's script, on this rank.
+
+    Attributes:
+        rank, num_ranks: this process among all.
+        worker, num_workers: the model replica that this rank belongs to.
+        island, island_name: where it belongs.
+        device: the device of this rank, such as `cuda:2` or `cpu`.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        world, launcher = connect()
+        topology = together(world, lambda: make_topology(config, world))
+        set_threads(config)
+        self.device: str = together(world, lambda: pick_device(config))
+        resumed = together(world, lambda: checkpoint_to_resume(config, world, topology))
+        me = topology.worker_of(world.rank)
+        self.rank, self.num_ranks = world.rank, world.size
+        self.worker, self.num_workers = me.id, len(topology.workers)
+        self.island, self.island_name = me.island, topology.island_name(me.id)
+        self.config = config
+        self._world, self._topology, self._launcher = world, topology, launcher
+        self._resumed = resumed
+        self._clock = RunClock(resumed.meta["time_s"] if resumed else 0.0)
+        self._store = open_store(config, world, topology)
+        self._notebook = TimedNotebook(self._store, self._clock, me.id, me.island)
+        world.before_abort = self._note_abort
+        self._run: IslandRun | None = None
+        self._loaders: list[IslandLoader] = []
+        self._stateful: list[Any] = []
+        self._own_tree: Mapping[str, Any] | None = None
+        self._began_s, self._began_steps = perf_counter(), 0
+        self._failed = self._closed = self._catching_up = False
+        self._progress = ProgressDisplay(
+            config.progress.show if world.rank == 0 else "none", config.stop.steps, launcher.terminal
+        )
+        self._watch_for_errors()
+        atexit.register(self._at_exit)
+
+    @property
+    def should_stop(self) -> bool:
+        """Has the run ended (budget spent, or time up)? Scripts may break out of their loop then."""
+        return self._run is not None and self._run.session.ended
+
+    def prepare(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, *others: Any) -> Any:
+        """Make `model` and `optimizer` part of the run; returns all arguments in the same order.
+
+        Args:
+            model: on its device already (`run.device`). May be wrapped in DDP, or sharded by FSDP2, over
+                the ranks of this worker; hpctrain then leaves the gradients to it.
+            optimizer: any torch optimizer; its `step` becomes the place where islands exchange.
+            others: DataLoaders, which come back dealt out to the ranks (`data = "own"`: as they are);
+                and anything with `state_dict` and `load_state_dict` (schedulers, GradScaler), which
+                becomes part of the checkpoints.
+
+        Raises:
+            HpctrainError: if it was called before, or the model has nothing to train.
+        """
+        if self._run is not None:
+            raise HpctrainError("run.prepare() was called twice; a run trains one model")
+        prepared = [self._prepare_other(item) for item in others]
+        self._stateful.insert(0, optimizer)
+        journal = journal_for(self.config, self.worker) if self._leads else None
+        left_s = seconds_left(self._launcher, self.config.checkpoint.margin_s)
+        self._run = IslandRun(
+            self.config, self._world, self._topology, self._notebook, self._clock,
+            Replica(model, self.config.method.buffers == "average"),
+            own_state=self._state,
+            load_own_state=self._load_state,
+            run_dir=self.config.run_dir,
+            journal=journal,
+            deadline_s=None if left_s is None else self._clock.now_s() + left_s,
+            resumed=self._resumed,
+            apply_owed_gradient=optimizer.step,
+            average_gradients=not isinstance(model, torch.nn.parallel.DistributedDataParallel),
+        )  # fmt: skip
+        session = self._run.session
+        session.attach(optimizer)
+        on_signals(self.config.checkpoint.signals, session.request_stop)
+        self._run.start()
+        self._began_s, self._began_steps = perf_counter(), session.steps_done
+        session.on_pause = self._at_pause
+        return (model, optimizer, *prepared)
+
+    def report(self, **values: float | str) -> None:
+        """Write values of the script into the run store: `run.report(epoch=3, val_loss=2.1)`.
+
+        Raises:
+            TypeError: for a value that is neither a number nor a text.
+        """
+        if self._catching_up:
+            return  # this was reported before the run was interrupted
+        step = self._run.session.steps_done if self._run is not None else 0
+        for name, value in values.items():
+            if isinstance(value, str):
+                self._notebook.note("report_text", {"step": step, "name": name, "text": value})
+            else:
+                self._notebook.note(
+                    "report", {"step": step, "name": name, "value": _number(name, value)}
+                )
+
+    def finish(self) -> None:
+        """Leave the run in good order: the model then holds what all islands have merged.
+
+        Called by itself when the script ends. Call it yourself to evaluate or save the merged model.
+        """
+        if self._closed or self._failed:
+            return
+        if self._run is None:
+            self._close("finish", "nothing was prepared")
+            return
+        try:
+            self._run.finish()
+        except RunStopped as stopped:
+            self._stop(stopped)
+            raise
+        seconds = self._clock.now_s()
+        save_outcome(self._run, self._notebook)
+        self._run.save_the_end()
+        summary = summarise(self._run, 1.0, {}, seconds, Path(self.config.run_dir))
+        self._close("finish", "the script has ended")
+        if self.rank == 0 and self.config.progress.show != "none":
+            print_summary(summary)
+
+    @property
+    def _leads(self) -> bool:
+        return self._topology.workers[self.worker].ranks[0] == self.rank
+
+    def _prepare_other(self, item: Any) -> Any:
+        if isinstance(item, DataLoader):
+            shard = (self.rank, self.num_ranks) if self.config.topology.data == "shard" else (0, 1)
+            loader = IslandLoader(item, *shard, self.config.seed, self._count)
+            self._loaders.append(loader)
+            return loader
+        if not hasattr(item, "state_dict") or not hasattr(item, "load_state_dict"):
+            raise HpctrainError(
+                f"run.prepare() was given a {type(item).__name__}; allowed after model and optimizer are "
+                "DataLoaders and objects with state_dict and load_state_dict"
+            )
+        self._stateful.append(item)
+        return item
+
+    def _count(self, samples: int) -> None:
+        if self._run is not None:
+            self._run.session.count(samples)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "stateful": [item.state_dict() for item in self._stateful],
+            "loaders": [loader.state_dict() for loader in self._loaders],
+        }
+
+    def _load_state(self, tree: Mapping[str, Any]) -> None:
+        """Without a loader at once; else when the loop has come to the batch that is next.
+
+        Until then the script runs through epochs without batches; what it does there to schedulers,
+        generators and reports has been done before, and is undone.
+        """
+        if not self._loaders:
+            self._load_stateful(tree)
+            return
+        self._catching_up = True
+        self._own_tree = tree
+        for loader, position in zip(self._loaders, tree["loaders"], strict=True):
+            loader.resume(position, None)
+        self._loaders[0].arrived = self._caught_up
+        self._load_stateful(tree)
+
+    def _load_stateful(self, tree: Mapping[str, Any]) -> None:
+        if len(tree["stateful"]) != len(self._stateful):
+            raise ConfigError(
+                f"the checkpoint holds the states of {len(tree['stateful'])} objects, but run.prepare() was "
+                f"given {len(self._stateful)}; give the same optimizer, schedulers and scalers"
+            )
+        for item, state in zip(self._stateful, tree["stateful"], strict=True):
+            item.load_state_dict(state)
+
+    def _caught_up(self) -> None:
+        self._catching_up = False
+        assert self._own_tree is not None
+        assert self._run is not None
+        self._load_stateful(self._own_tree)
+        self._run.restore_generators()
+        self._own_tree = None
+
+    def _at_pause(self) -> None:
+        assert self._run is not None
+        session = self._run.session
+        self._store.fold_if_due()
+        taken = session.steps_done - self._began_steps
+        if taken == STEPS_TO_TIME:
+            self._run.maybe_serve((perf_counter() - self._began_s) / taken)
+        if self._progress.due:
+            known = max(session.round.state.global_steps, session.steps_done)
+            rate = taken / max(perf_counter() - self._began_s, 1e-9)
+            self._progress.update(known, f"{rate:.1f}/s here")
+
+    def _watch_for_errors(self) -> None:
+        """A script that fails must not be taken for one that ends."""
+        before = sys.excepthook
+
+        def hook(
+            kind: type[BaseException], error: BaseException, trace: TracebackType | None
+        ) -> None:
+            self._failed = True
+            self._progress.close()
+            before(kind, error, trace)
+
+        sys.excepthook = hook
+
+    def _at_exit(self) -> None:
+        if self._run is not None and self._run.session.stopped is not None:
+            self._stop(self._run.session.stopped)
+            return
+        if self._failed:
+            self._close("abort", "the script failed")
+            return
+        try:
+            self.finish()
+        except RunStopped:
+            return
+        except BaseException as error:
+            self._world.abort(error)
+
+    def _stop(self, stopped: RunStopped) -> None:
+        assert self._run is not None
+        if self._closed:
+            return
+        failed = self._run.save_failure
+        self._close("stop", stopped.reason)
+        if self.rank == 0:
+            text = failed or f"saved in {self.config.run_dir}; go on with resume=True"
+            print(f"stopped ({stopped.reason}): {text}", flush=True)
+
+    def _close(self, kind: Literal["finish", "stop", "abort"], text: str) -> None:
+        self._closed = True
+        self._progress.close()
+        self._notebook.note("event", {"kind": kind, "text": text})
+        self._notebook.write_kept()
+        self._store.close()
+        if self._run is not None:
+            self._run.close()
+
+    def _note_abort(self, text: str) -> None:
+        self._store.note("event", {"kind": "abort", "text": text[-2000:]})
+        self._store.flush()
+
+
+def _or_exit(action: Any) -> Any:
+    """Errors in settings end the script with a line, not with a traceback."""
+    try:
+        return action()
+    except HpctrainError as error:
+        from hpctrain.compose.start import speaks
+
+        if speaks():
+            print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _number(name: str, value: Any) -> float:
+    item = value.item() if hasattr(value, "item") else value
+    try:
+        return float(item)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"run.report({name}=...) got {type(value).__name__}; give a number or a text"
+        ) from None
+
+
