@@ -94,11 +94,11 @@ def replay(run: Path) -> NoReturn:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--plot", is_flag=True, help="Draw the run as well.")
 @click.option(
-    "--format", "fmt", type=click.Choice(["svg", "png"]), default="svg", help="Of the drawing."
+    "--format", "fmt", type=click.Choice(["png", "svg"]), default="png", help="Of the drawing."
 )
 def show(run: Path, plot: bool, fmt: str) -> NoReturn:
     """Say what happened in the run in the directory RUN."""
-    from hpctrain.report import show as tell
+    from hpctrain.compose import show as tell
 
     sys.exit(tell(run, plot, fmt))
 

@@ -28,3 +28,10 @@ def replay(run_dir: str | Path) -> int:
     from hpctrain.compose.replay import replay as run
 
     return run(Path(run_dir))
+
+
+def show(run_dir: str | Path, plot: bool, fmt: str) -> int:
+    """`hpctrain show`: say what happened in a run, and draw it. Returns the exit code."""
+    from hpctrain.compose.show import show as run
+
+    return run(Path(run_dir), plot, fmt)

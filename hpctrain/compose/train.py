@@ -21,6 +21,7 @@ from hpctrain.compose.start import connect, make_topology, on_signals, seconds_l
 from hpctrain.compose.stores import TimedNotebook, open_store
 from hpctrain.compose.tasks import island_names, make_task
 from hpctrain.errors import HpctrainError
+from hpctrain.report.console import seen_by
 from hpctrain.report.progress import ProgressDisplay
 from hpctrain.report.summary import print_summary
 from hpctrain.runtime.ports import Notebook, NullNotebook
@@ -109,7 +110,8 @@ class TrainLoop:
             self.task, self.notebook, me.id, rounds_between_evaluations(config)
         )
         show = config.progress.show if world.rank == 0 else "none"
-        self.progress = ProgressDisplay(show, config.stop.steps, launcher.terminal)
+        self.terminal = seen_by(launcher.terminal, launcher.is_rank)
+        self.progress = ProgressDisplay(show, config.stop.steps, self.terminal)
         self._attach()
 
     def run(self) -> int:
@@ -164,10 +166,9 @@ class TrainLoop:
             self.store.fold_if_due()
         if self.progress.due:
             session = self.run_.session
-            rate = session.steps_done / max(self.clock.now_s(), 1e-9)
             losses = "  ".join(f"{k} {v:.3f}" for k, v in getattr(self, "_last_losses", {}).items())
             known = max(session.round.state.global_steps, session.steps_done)
-            self.progress.update(known, f"{rate:.1f}/s here  held-out {losses or '-'}")
+            self.progress.update(known, f"held-out {losses}" if losses else "")
 
     def _conclude(self) -> None:
         """Evaluate, save and sum up; every rank takes part."""
@@ -178,7 +179,7 @@ class TrainLoop:
         summary = summarise(self.run_, self.pace, losses, seconds, Path(self.config.run_dir))
         self._close("finish", "the budget is spent")
         if self.world.rank == 0 and self.config.progress.show != "none":
-            print_summary(summary)
+            print_summary(summary, self.terminal)
 
     def _final_losses(self) -> dict[str, float]:
         """The held-out loss of every domain; the workers share the work."""

@@ -1,4 +1,4 @@
-"""The last words of a training run: what was trained, how well, how far each island got, and where it lies."""
+"""The last words of a training run: what was trained, how well, how far it got, where it lies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
+
+from hpctrain.report.console import make_console
+from hpctrain.report.island_tables import IslandRow, work_table
+from hpctrain.report.loss_table import final_table
+from hpctrain.report.words import count_text, plural, seconds_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,58 +44,55 @@ class RunSummary:
     run_dir: Path
 
 
-def print_summary(summary: RunSummary, console: Console | None = None) -> None:
-    """Print `summary` as two tables and a line."""
-    console = console or Console(highlight=False)
+def print_summary(
+    summary: RunSummary, terminal: bool | None = None, console: Console | None = None
+) -> None:
+    """Print `summary` as two tables and a line.
+
+    Args:
+        summary: of the run that has ended.
+        terminal: whether standard output ends in a terminal; see `console.seen_by`.
+        console: where to print instead of standard output.
+    """
+    console = console or make_console(terminal)
     steps = sum(worker.steps for worker in summary.workers)
+    console.print()
     console.print(
-        f"\n[bold]{summary.title}[/bold]: {summary.parameters:,} parameters, {steps:,} inner steps by "
-        f"{len(summary.workers)} workers with {summary.method} in {summary.seconds:.1f} s",
+        Text(summary.title, style="bold"),
+        Text(
+            f"{count_text(summary.parameters)} parameters, {count_text(steps)} inner steps by "
+            f"{plural(len(summary.workers), 'worker')} with {summary.method} "
+            f"in {seconds_text(summary.seconds)}"
+        ),
+        sep=": ",
         soft_wrap=True,
     )
-    console.print(_workers(summary.workers))
+    console.print(Text("\nHow far each island got", style="bold"))
+    console.print(work_table(_rows(summary.workers)))
     if summary.losses:
-        console.print(_losses(summary.losses))
-    console.print(f"The run lies in [bold]{summary.run_dir}[/bold]", soft_wrap=True)
+        console.print(Text("\nHeld-out loss of the merged model", style="bold"))
+        console.print(final_table(summary.losses))
+    console.print(Text(f"\nThe run lies in {summary.run_dir}"), soft_wrap=True)
+    console.print(Text(f"More about it: hpctrain show {summary.run_dir}"), soft_wrap=True)
 
 
-def _workers(workers: Sequence[IslandSummary]) -> Table:
-    emulated = any(worker.pace != 1 for worker in workers)
-    table = Table("island", title="How far each island got", title_justify="left")
-    if emulated:
-        table.add_column("pace (emulated)", justify="right")
-    for name in ("rounds", "steps", "steps/s", "tokens", "waiting", "sent"):
-        table.add_column(name, justify="right")
+def _rows(workers: Sequence[IslandSummary]) -> list[IslandRow]:
+    """One row per island, in the order in which they come."""
+    islands: dict[str, list[IslandSummary]] = {}
     for worker in workers:
-        share = worker.waited_s / worker.seconds if worker.seconds else 0.0
-        pace = [f"{worker.pace:g}x slower" if worker.pace != 1 else "1"] if emulated else []
-        table.add_row(
-            worker.island,
-            *pace,
-            f"{worker.rounds:,}",
-            f"{worker.steps:,}",
-            f"{worker.steps / worker.seconds:.1f}" if worker.seconds else "",
-            f"{worker.tokens:,}",
-            f"{share:.1%}",
-            bytes_text(worker.bytes_sent),
-        )
-    return table
+        islands.setdefault(worker.island, []).append(worker)
+    return [_row(name, members) for name, members in islands.items()]
 
 
-def _losses(losses: Mapping[str, float]) -> Table:
-    table = Table("domain", title="Held-out loss of the merged model", title_justify="left")
-    table.add_column("loss", justify="right")
-    for domain, loss in losses.items():
-        table.add_row(domain, f"{loss:.3f}")
-    table.add_section()
-    table.add_row("mean", f"{sum(losses.values()) / len(losses):.3f}")
-    return table
-
-
-def bytes_text(count: float) -> str:
-    """`count` bytes as an engineer writes them: 1.23 MB."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if abs(count) < 1000 or unit == "TB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.3g} {unit}"
-        count /= 1000
-    raise AssertionError("unreachable")
+def _row(name: str, members: Sequence[IslandSummary]) -> IslandRow:
+    spent_s = sum(member.seconds for member in members)
+    return IslandRow(
+        name=name,
+        pace=members[0].pace,
+        rounds=sum(member.rounds for member in members),
+        steps=sum(member.steps for member in members),
+        tokens=sum(member.tokens for member in members),
+        seconds=max(member.seconds for member in members),
+        waited=sum(member.waited_s for member in members) / spent_s if spent_s else None,
+        bytes_sent=sum(member.bytes_sent for member in members),
+    )

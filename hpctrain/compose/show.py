@@ -1,0 +1,57 @@
+"""`hpctrain show`: opens a run, says what happened in it, and draws it if asked to."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hpctrain.cluster.launcher import read_launcher
+from hpctrain.report.console import make_console, seen_by
+from hpctrain.report.facts import read_facts
+from hpctrain.report.show import print_run
+from hpctrain.report.state import LifeSign
+from hpctrain.report.tables import RunTables
+from hpctrain.storage.layout import RunLayout
+from hpctrain.storage.read import open_run
+
+LOCKS = Path("/proc/locks")  # Linux: looking there, unlike trying a lock, disturbs no writer
+
+
+def show(run_dir: Path, plot: bool, fmt: str) -> int:
+    """Print what happened in `run_dir`; with `plot` also draw it, as `show.png` or `show.svg`.
+
+    Raises:
+        HpctrainError: if this is no run, or matplotlib is asked for and missing.
+    """
+    launcher = read_launcher(os.environ)
+    console = make_console(seen_by(launcher.terminal, launcher.is_rank))
+    run = open_run(run_dir)
+    print_run(run, life_sign(run), console)
+    if plot:
+        from hpctrain.report.plot import plot_run
+
+        console.print(f"\ndrawn in {plot_run(run, fmt)}", soft_wrap=True, markup=False)
+    return 0
+
+
+def life_sign(run: RunTables) -> LifeSign:
+    """What can be seen from here of the processes that write `run`."""
+    layout = RunLayout(run.run_dir)
+    logs = [path for path in map(layout.log, layout.logged_ranks()) if path.exists()]
+    newest_s = max((path.stat().st_mtime for path in logs), default=0.0)
+    return LifeSign(
+        writing=bool(_locked_inodes() & {path.stat().st_ino for path in logs}),
+        here=LOCKS.exists() and platform.node() in read_facts(run).hosts,
+        silent_s=datetime.now(UTC).timestamp() - newest_s,
+    )
+
+
+def _locked_inodes() -> set[int]:
+    """Inodes of the files that any process of this host holds locked."""
+    if not LOCKS.exists():
+        return set()
+    lines = LOCKS.read_text().splitlines()
+    # 1: FLOCK ADVISORY WRITE 713 fe:00:1324 0 EOF
+    return {int(field.rpartition(":")[2]) for line in lines for field in line.split()[-3:-2]}
