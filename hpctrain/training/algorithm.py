@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -63,12 +62,11 @@ class IslandTraining:
         self.fragments = fragments
         self.budget = budget
         self._initial = initial
-        max_rounds = None
-        if method.synchronous and budget.steps is not None:
-            max_rounds = math.ceil(budget.steps / (num_workers * method.sync_every))
-        asynchronous_steps = None if method.synchronous else budget.steps
-        self._home = Home(fragments, method, num_workers, asynchronous_steps)
-        self._learner = Learner(fragments, method, max_rounds)
+        # After a synchronous round all learners know the same number of steps, and end by themselves.
+        at_learners = budget.steps if method.synchronous else None
+        at_homes = None if method.synchronous else budget.steps
+        self._home = Home(fragments, method, num_workers, at_homes)
+        self._learner = Learner(fragments, method, at_learners)
 
     def init(self, me: WorkerId) -> TrainingState:
         outer = {
@@ -77,17 +75,19 @@ class IslandTraining:
             if fragment.home == me
         }
         learner = LearnerState("new", 0, [0] * len(self.fragments))
-        return TrainingState(me, learner, HomeState(outer, dict.fromkeys(outer, 0)))
+        return TrainingState(
+            me, learner, HomeState(outer, dict.fromkeys(outer, 0), dict.fromkeys(outer, 0))
+        )
 
     def step(
         self, state: TrainingState, event: Event, now_s: float
     ) -> tuple[TrainingState, tuple[Command, ...]]:
-        return state, tuple(self._commands(state, event))
+        return state, tuple(self._commands(state, event, now_s))
 
-    def _commands(self, state: TrainingState, event: Event) -> Iterator[Command]:
+    def _commands(self, state: TrainingState, event: Event, now_s: float) -> Iterator[Command]:
         match event:
             case Started():
-                yield from self._start(state)
+                yield from self._start(state, now_s)
             case Done(RoundTrained() as result):
                 yield from self._learner.trained(state.learner, result)
             case Received(sender, message):
@@ -97,7 +97,8 @@ class IslandTraining:
             case PeerLost(worker):
                 yield from self._home.leave(state.home, worker)
             case TimerFired(name):
-                yield from self._home.spend_budget(state.home, name)
+                if self._time_is_up(now_s):  # a resumed run may still have an older timer
+                    yield from self._home.spend_budget(state.home, name)
             case _:
                 raise TypeError(f"training does not know what to do about {event!r}")
 
@@ -113,15 +114,15 @@ class IslandTraining:
                 yield from self._home.leave(state.home, sender)
             case Final():
                 yield from self._learner.final(state.learner, message)
-            case BudgetSpent(reason):
-                yield from self._learner.stop(state.learner, reason)
+            case BudgetSpent():
+                yield from self._learner.budget_spent(state.learner, message)
             case _:
                 raise TypeError(f"training does not know the message {message!r} from {sender}")
 
-    def _start(self, state: TrainingState) -> Iterator[Command]:
+    def _start(self, state: TrainingState, now_s: float) -> Iterator[Command]:
         learner, home = state.learner, state.home
         if learner.phase == "finished":
-            if self._spent(learner):
+            if self._spent(learner, now_s):
                 yield Finish()
                 return
             home.left, home.budget_spent, home.closed = [], False, False
@@ -131,12 +132,13 @@ class IslandTraining:
         if learner.phase == "new":
             yield from self._learner.start(learner)
 
-    def _spent(self, learner: LearnerState) -> bool:
+    def _spent(self, learner: LearnerState, now_s: float) -> bool:
         """Is a finished run's budget spent, or was it raised (or lifted) since?"""
-        rounds, steps = self._learner.max_rounds, self._home.total_steps
-        if rounds is not None:
-            return learner.round >= rounds
-        return steps is not None and learner.global_steps >= steps
+        steps = self.budget.steps
+        return self._time_is_up(now_s) or (steps is not None and learner.global_steps >= steps)
+
+    def _time_is_up(self, now_s: float) -> bool:
+        return self.budget.seconds is not None and now_s >= self.budget.seconds
 
 
 def _new_outer(theta: Array) -> OuterState:

@@ -58,27 +58,30 @@ class Home:
         """Everyone has left: tell everyone how the fragments ended."""
         state.closed = True
         for fragment, outer in state.outer.items():
-            final = Final(fragment, outer.version, state.steps[fragment], outer.theta.copy())
+            steps, rounds = state.steps[fragment], state.rounds[fragment]
+            final = Final(fragment, outer.version, steps, rounds, outer.theta.copy())
             for worker in range(self.num_workers):
                 yield Send(worker, final)
 
     def spend_budget(self, state: HomeState, reason: str) -> Commands:
         """Tell all workers, once, that the run ends."""
-        if not state.budget_spent:
-            state.budget_spent = True
-            for worker in range(self.num_workers):
-                yield Send(worker, BudgetSpent(reason))
+        if state.budget_spent or state.closed:
+            return
+        state.budget_spent = True
+        spent = BudgetSpent(reason, state.rounds[0] if self.method.gradients else None)
+        for worker in range(self.num_workers):
+            yield Send(worker, spent)
 
     def _merge_one(self, state: HomeState, sender: WorkerId, push: Push) -> Commands:
         outer = state.outer[push.fragment]
         staleness = outer.version - push.base_version
+        state.steps[push.fragment] += push.steps
         rule, weight = self._rule(self.fragments[push.fragment], staleness)
         applied = rule.apply(outer, push.data, weight, self.fragments[push.fragment].bounds)
         if applied is None:
             yield self._refused(push, sender, outer.version, "it is not finite")
         else:
             outer.version += 1
-            state.steps[push.fragment] += push.steps
             yield self._merged(push, sender, outer.version, staleness, weight, applied)
         yield self._answer(state, push.fragment, sender)
         yield from self._check_budget(state, push.fragment)
@@ -111,6 +114,7 @@ class Home:
             outer.version += 1
             yield self._merged(total, -1, outer.version, 0, weight, applied)
         state.steps[fragment] += total.steps
+        state.rounds[fragment] = total.round + 1
         fresh = self._fresh(state, fragment)
         for worker in senders:
             yield Send(worker, fresh)

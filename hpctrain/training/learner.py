@@ -15,6 +15,7 @@ from hpctrain.training.fragments import Fragment
 from hpctrain.training.messages import (
     Adopt,
     AdoptFinal,
+    BudgetSpent,
     Final,
     Fresh,
     Leave,
@@ -34,11 +35,11 @@ class Learner:
 
     fragments: tuple[Fragment, ...]
     method: Method
-    max_rounds: int | None
+    total_steps: int | None
 
     def start(self, state: LearnerState) -> Commands:
         """Begin, or begin again after the end of a run whose budget was raised."""
-        state.stopping = False
+        state.stopping, state.last_round = False, None
         state.phase = "training"
         yield from self._order(state)
 
@@ -83,11 +84,19 @@ class Learner:
         elif state.phase == "new" or (state.phase == "waiting" and not self.method.synchronous):
             yield from self._leave(state)
 
+    def budget_spent(self, state: LearnerState, spent: BudgetSpent) -> Commands:
+        """The run ends: leave at once, or after the round that all are to take part in."""
+        if spent.last_round is None:
+            yield from self.stop(state, spent.reason)
+        else:
+            state.last_round = spent.last_round
+
     def final(self, state: LearnerState, final: Final) -> Commands:
         """A home has closed."""
         state.finals[final.fragment] = final.data
         state.versions[final.fragment] = final.version
         state.global_steps = max(state.global_steps, final.global_steps)
+        state.round = max(state.round, final.rounds)
         if len(state.finals) == len(self.fragments):
             state.phase = "finished"
             yield Do(AdoptFinal(state.global_steps, state.finals))
@@ -128,5 +137,6 @@ class Learner:
             yield Send(home, Leave())
 
     def _is_last(self, state: LearnerState) -> bool:
-        spent = self.max_rounds is not None and state.round >= self.max_rounds
-        return spent or state.stopping
+        spent = self.total_steps is not None and state.global_steps >= self.total_steps
+        over = state.last_round is not None and state.round > state.last_round
+        return spent or over or state.stopping

@@ -34,7 +34,7 @@ class Push:
 @plain
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """Home to worker: the fragment to go on from; `global_steps` of all workers are in it."""
+    """Home to worker: the fragment to go on from, after `global_steps` of all workers."""
 
     fragment: int
     version: int
@@ -51,20 +51,28 @@ class Leave:
 @plain
 @dataclass(frozen=True, slots=True)
 class Final:
-    """Home to worker: everyone has left; this is how the fragment ended."""
+    """Home to worker: everyone has left; this is how the fragment ended.
+
+    `rounds` is the number of synchronous rounds so far, also for who has missed some of them.
+    """
 
     fragment: int
     version: int
     global_steps: int
+    rounds: int
     data: Array
 
 
 @plain
 @dataclass(frozen=True, slots=True)
 class BudgetSpent:
-    """Home of fragment 0 to all: the run's budget is spent; push what you have, and leave."""
+    """Home of fragment 0 to all: the run's budget is spent; push what you have, and leave.
+
+    With a `last_round`, finish that one first: replicas of `ddp` are alike only after whole rounds.
+    """
 
     reason: str
+    last_round: int | None = None
 
 
 @plain

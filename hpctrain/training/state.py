@@ -31,6 +31,7 @@ class LearnerState:
     finals: dict[int, Array] = field(default_factory=dict)
     global_steps: int = 0
     stopping: bool = False
+    last_round: int | None = None
 
 
 @plain
@@ -38,12 +39,15 @@ class LearnerState:
 class HomeState:
     """The half that owns fragments, by fragment index.
 
+    `steps` were taken by all workers, whether or not their result was accepted; `rounds` is the
+    number of synchronous rounds that are over.
     `collected` are pushes of synchronous rounds that are not complete: fragment -> round -> worker
     -> push.
     """
 
     outer: dict[int, OuterState]
     steps: dict[int, int]
+    rounds: dict[int, int]
     left: list[WorkerId] = field(default_factory=list)
     collected: dict[int, dict[int, dict[int, Push]]] = field(default_factory=dict)
     budget_spent: bool = False

@@ -90,7 +90,7 @@ def test_every_plain_value_comes_back_from_a_file(value) -> None:
 def test_states_and_messages_are_plain() -> None:
     data = np.arange(3, dtype=np.float32)
     push = Push(1, 2, 3, 4, 5, data)
-    home = HomeState({0: None}, {0: 7}, [1], {0: {3: {1: push}}})
+    home = HomeState({0: None}, {0: 7}, {0: 2}, [1], {0: {3: {1: push}}})
     state = TrainingState(2, LearnerState("waiting", 4, [1], [0], {0: data}), home)
     again = from_bytes(to_bytes([state, TrainRound(1, 2, 3, 4, {0: data}, (0, 1))]))
     assert again[0].home.collected[0][3][1].data.tobytes() == data.tobytes()
