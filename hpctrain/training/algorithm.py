@@ -62,7 +62,7 @@ class IslandTraining:
         self.fragments = fragments
         self.budget = budget
         self._initial = initial
-        # After a synchronous round all learners know the same number of steps, and end by themselves.
+        # After a synchronous round all learners know the same number of steps: they end at once.
         at_learners = budget.steps if method.synchronous else None
         at_homes = None if method.synchronous else budget.steps
         self._home = Home(fragments, method, num_workers, at_homes)

@@ -1,4 +1,4 @@
-"""Whole clusters in virtual time: every method ends, loses nothing, and leaves all workers alike."""
+"""Whole clusters in virtual time: every method ends, loses nothing, leaves all workers alike."""
 
 from typing import Any
 
