@@ -75,17 +75,33 @@ class _Picture:
 
 
 class Snapshots:
-    """One worker's part in the snapshots of a run."""
+    """One worker's part in the snapshots of a run.
+
+    Args:
+        me: this worker.
+        num_workers: of the run.
+        send: of this worker's mailbox.
+        vault: where states are kept.
+        last_number: of the last snapshot there was.
+        may_begin: asked at worker 0 before a snapshot begins. It must say no once another worker
+            may have ended and gone: its mark would never come, and everyone would wait for it.
+    """
 
     def __init__(
-        self, me: WorkerId, num_workers: int, send: Callable[[WorkerId, Any], None], vault: Vault,
+        self,
+        me: WorkerId,
+        num_workers: int,
+        send: Callable[[WorkerId, Any], None],
+        vault: Vault,
         last_number: int = 0,
-    ) -> None:  # fmt: skip
+        may_begin: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._me = me
         self._peers = [worker for worker in range(num_workers) if worker != me]
         self._num_workers = num_workers
         self._send = send
         self._vault = vault
+        self._may_begin = may_begin
         self._number = last_number
         self._picture: _Picture | None = None
         self._saved: dict[int, list[Saved]] = {}
@@ -100,16 +116,16 @@ class Snapshots:
 
     def take(self) -> None:
         """Worker 0: begin a snapshot of the whole run, unless one is under way."""
-        if not self.busy:
+        if not self.busy and self._may_begin():
             self._begin(self._number + 1, stop=False)
 
     def ask_stop(self, reason: str) -> None:
-        """Save everything and stop, as soon as possible."""
+        """Save everything and stop, as soon as possible; a run that is ending just ends."""
         if self._me != 0:
             self._send(0, AskStop(reason))
         elif self.busy:
             self._stop_asked = True
-        elif not self.frozen:
+        elif not self.frozen and self._may_begin():
             self._begin(self._number + 1, stop=True)
 
     def control(self, sender: WorkerId, message: Control) -> None:
@@ -163,5 +179,5 @@ class Snapshots:
             number, [part for saved in self._saved.pop(number) for part in saved.parts]
         )
         self.stopped = self.frozen
-        if self._stop_asked and not self.frozen:
+        if self._stop_asked and not self.frozen and self._may_begin():
             self._begin(self._number + 1, stop=True)
