@@ -141,6 +141,11 @@ class VirtualWorker:
     def _advance(self, steps: int) -> None:
         """Take the steps of this round up to `steps`."""
         state = self.state
+        if isinstance(self._trainee, NoWork):
+            taken = max(0, min(steps, state.last_step) - state.taken)
+            self.round.state.steps += 0 if self.round.gradients else taken
+            state.taken += taken
+            return
         for _ in range(state.taken, min(steps, state.last_step)):
             self._trainee.compute_gradient()
             if self.round.gradients:

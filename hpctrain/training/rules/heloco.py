@@ -124,6 +124,8 @@ class HeLoCo:
 
 
 def _total(parts: list[Geometry]) -> Geometry:
+    if len(parts) == 1:
+        return parts[0]
     return Geometry(
         math.sqrt(sum(part.delta_norm**2 for part in parts)),
         math.sqrt(sum(part.momentum_norm**2 for part in parts)),

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
-# 8,192 floats are 32 KiB: the five arrays of a block fit into every second-level cache, and
-# OpenBLAS computes a dot product of up to 10,000 elements on one thread, so the bits do not depend
-# on the machine's cores.
-BLOCK = 8192
+# A block of the update is large enough to hide the cost of a numpy call, and its four arrays stay in
+# a second-level cache. For dot products it is smaller: OpenBLAS computes up to 10,000 elements on
+# one thread, so that the bits do not depend on the number of cores.
+BLOCK = 32768
+DOT_BLOCK = 8192
 
 # Bytes that must cross the memory bus per parameter, in float32: what the benchmark divides by.
 MEASURE_BYTES = 8  # read D, m
@@ -34,9 +35,8 @@ LOOK_AHEAD_BYTES = 12  # read m, theta; write the copy that is sent
 
 @dataclass(slots=True)
 class Scratch:
-    """Two blocks of temporary space; not part of any state."""
+    """A block of temporary space; not part of any state."""
 
-    g: Array = field(default_factory=lambda: np.empty(BLOCK, np.float32))
     t: Array = field(default_factory=lambda: np.empty(BLOCK, np.float32))
 
 
@@ -66,8 +66,8 @@ def measure(delta: Array, momentum: Array, start: int, stop: int) -> Geometry:
     thousand.
     """
     dd = mm = dm = 0.0
-    for a in range(start, stop, BLOCK):
-        b = min(a + BLOCK, stop)
+    for a in range(start, stop, DOT_BLOCK):
+        b = min(a + DOT_BLOCK, stop)
         d, m = delta[a:b], momentum[a:b]
         dd += float(np.dot(d, d))
         mm += float(np.dot(m, m))
@@ -94,22 +94,35 @@ def momentum_update(
     `q = 0` leaves out the term of the momentum altogether, so that a corrected rule that corrects
     nothing gives the bits of the uncorrected one.
     """
-    p32, q32, mu32, a32, lr32 = map(np.float32, (p, q, mu, a, lr))
+    # Both lines of the update in terms of D and the new momentum: two products each.
+    keep = mu + a * q  # m = keep m + gain D
+    gain = a * p
+    along_m = mu + (q / keep if q else 0.0)  # theta -= lr (along_d D + along_m m), m being new
+    along_d = p - (q * gain / keep if q else 0.0)
+    _sweep(theta, momentum, delta, start, stop, (keep, gain, -lr * along_d, -lr * along_m), scratch)
+
+
+def _sweep(
+    theta: Array,
+    momentum: Array,
+    delta: Array,
+    start: int,
+    stop: int,
+    factors: tuple[float, float, float, float],
+    scratch: Scratch,
+) -> None:
+    """`m = k m + g D; theta = theta + d D + e m` with (k, g, d, e) = `factors`."""
+    k, g, d, e = map(np.float32, factors)
     for x in range(start, stop, BLOCK):
         y = min(x + BLOCK, stop)
-        g, t = scratch.g[: y - x], scratch.t[: y - x]
-        th, m = theta[x:y], momentum[x:y]
-        np.multiply(delta[x:y], p32, out=g)
-        if q:
-            np.multiply(m, q32, out=t)
-            np.add(g, t, out=g)
-        np.multiply(m, mu32, out=m)
-        np.multiply(g, a32, out=t)
-        np.add(m, t, out=m)
-        np.multiply(m, mu32, out=t)
-        np.add(t, g, out=t)
-        np.multiply(t, lr32, out=t)
-        np.subtract(th, t, out=th)
+        t, th, m, dl = scratch.t[: y - x], theta[x:y], momentum[x:y], delta[x:y]
+        np.multiply(m, k, m)
+        np.multiply(dl, g, t)
+        np.add(m, t, m)
+        np.multiply(dl, d, t)
+        np.add(th, t, th)
+        np.multiply(m, e, t)
+        np.add(th, t, th)
 
 
 def look_ahead(theta: Array, momentum: Array, *, lr: float, mu: float, out: Array) -> None:

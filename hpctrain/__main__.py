@@ -1,0 +1,5 @@
+"""`python -m hpctrain` is `hpctrain`."""
+
+from hpctrain.cli import main
+
+main()
