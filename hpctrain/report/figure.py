@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from hpctrain.report.accounts import IslandAccount
 from hpctrain.report.facts import RunFacts
 from hpctrain.report.island_panels import draw_islands, shown_islands
-from hpctrain.report.loss_panels import draw_losses
+from hpctrain.report.loss_panels import MOST_NAMES, draw_losses
 from hpctrain.report.losses import held_out_curves, training_curves
 from hpctrain.report.records import Records
 from hpctrain.report.style import RC, curve_styles
@@ -51,7 +51,8 @@ def draw_run(facts: RunFacts, records: Records, accounts: Sequence[IslandAccount
         curves, what = training_curves(facts, records), "training loss"
     styles = curve_styles([curve.name for curve in curves])
     draw_losses(above, curves, what, styles, records.rounds)
-    colours = {name: style["color"] for name, style in styles.items()}
+    named = len(styles) <= MOST_NAMES
+    colours = {name: style["color"] for name, style in styles.items() if named}
     draw_islands(below, islands, len(accounts), colours, records.is_synchronous)
     return figure
 

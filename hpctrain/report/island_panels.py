@@ -12,7 +12,7 @@ from hpctrain.report.accounts import PHASES, IslandAccount
 from hpctrain.report.style import FAINT_COLOUR, PHASE_COLOURS, PLAIN_COLOUR, TEXT_COLOUR
 from hpctrain.report.words import pace_text
 
-MOST_ISLANDS = 16
+MOST_ISLANDS = 12
 MOST_BINS = 40
 ABOVE_BARS_PT = 22  # room for the legend between the title and the bars
 RIDGE = 0.72  # height of the tallest bar, in rows

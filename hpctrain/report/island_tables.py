@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from hpctrain.report.accounts import PHASES, IslandAccount
@@ -53,7 +54,7 @@ def work_table(rows: Sequence[IslandRow]) -> Table:
     paced = any(row.pace != 1 for row in rows)
     table = plain_table("island", *(("emulated",) if paced else ()), *_WORK)
     for row in rows[:MOST_ROWS]:
-        table.add_row(row.name, *([pace_text(row.pace)] if paced else []), *_work(row))
+        table.add_row(escape(row.name), *([pace_text(row.pace)] if paced else []), *_work(row))
     if len(rows) > 1:
         all_rows = _sum_of(rows)
         table.add_section()
@@ -65,7 +66,7 @@ def time_table(accounts: Sequence[IslandAccount]) -> Table:
     """Where the time of each island went, in percent of what its rounds took."""
     table = plain_table("island", *PHASES)
     for account in accounts[:MOST_ROWS]:
-        table.add_row(account.name, *_shares([account]))
+        table.add_row(escape(account.name), *_shares([account]))
     if len(accounts) > 1:
         table.add_section()
         table.add_row(_all(len(accounts)), *_shares(accounts))
@@ -80,7 +81,7 @@ def merge_table(accounts: Sequence[IslandAccount]) -> Table:
     names += ["kept", "shrunk", "rotated"] if corrected else []
     table = plain_table("island", *names, *(["refused"] if refused else []))
     for account in accounts[:MOST_ROWS]:
-        table.add_row(account.name, *_merges(account, corrected, refused))
+        table.add_row(escape(account.name), *_merges(account, corrected, refused))
     return table
 
 

@@ -57,17 +57,18 @@ def _draw_panel(
                    color=FAINT_COLOUR)  # fmt: skip
         panel.set_xticks([])
         return
-    many = len(curves) > MOST_NAMES
-    for curve, x in curves:
-        look: dict[str, Any] = (
-            {"color": FAINT_COLOUR, "alpha": 0.4} if many else {**styles[curve.name]}
-        )
-        panel.plot(x, curve.loss, label=curve.name, **(look | _marks(curve)))
     scale, name = axis_unit(largest, unit)
-    panel.set_xlim(0, largest * 1.03)
+    for curve, x in curves:
+        panel.plot(x / scale, curve.loss, label=curve.name, **_look(curve, len(curves), styles))
+    panel.set_xlim(0, largest / scale * 1.03)
     panel.xaxis.set_major_locator(MaxNLocator(5))
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / scale:g}"))
     panel.set_xlabel(name)
+
+
+def _look(curve: Curve, num_curves: int, styles: Styles) -> dict[str, Any]:
+    if num_curves > MOST_NAMES:
+        return {"color": FAINT_COLOUR, "alpha": 0.35, "linewidth": 1.0}
+    return {**styles[curve.name], **_marks(curve)}
 
 
 def _marks(curve: Curve) -> dict[str, Any]:

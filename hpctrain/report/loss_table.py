@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from hpctrain.report.island_tables import MOST_ROWS, plain_table
@@ -21,7 +22,7 @@ def curve_table(curves: Sequence[Curve]) -> Table:
     for curve in drawn[:MOST_ROWS]:
         first = f"{curve.loss[0]:.3f}" if len(curve.loss) > 1 else ""
         at = seconds_text(float(curve.time_s[-1]))
-        table.add_row(curve.name, first, f"{curve.loss[-1]:.3f}", f"{len(curve.loss)}x", at)
+        table.add_row(escape(curve.name), first, f"{curve.loss[-1]:.3f}", f"{len(curve.loss)}x", at)
     if len(drawn) > 1:
         table.add_section()
         table.add_row("mean", "", f"{mean_loss([curve.loss[-1] for curve in drawn]):.3f}", "", "")
@@ -32,7 +33,7 @@ def final_table(losses: Mapping[str, float]) -> Table:
     """The loss of every domain at the end."""
     table = plain_table("domain", "loss")
     for domain, loss in losses.items():
-        table.add_row(domain, f"{loss:.3f}")
+        table.add_row(escape(domain), f"{loss:.3f}")
     if len(losses) > 1:
         table.add_section()
         table.add_row("mean", f"{mean_loss(list(losses.values())):.3f}")
@@ -49,7 +50,9 @@ def report_table(records: Records) -> Table:
             value = rows[values][row]
             said = f"{value:.6g}" if values == "value" else " ".join(value.split())[:40]
             place = (str(rows["worker"][row]), str(rows["step"][row]))
-            table.add_row(name, said, *place, seconds_text(float(rows["time_s"][row])))
+            table.add_row(
+                escape(name), escape(said), *place, seconds_text(float(rows["time_s"][row]))
+            )
     return table
 
 

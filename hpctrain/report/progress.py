@@ -98,7 +98,11 @@ class ProgressDisplay:
         bar.update(bar.task_ids[0], completed=steps, line=escape(self._line(steps, text)))
 
     def close(self) -> None:
-        """Take the live line away."""
+        """Leave the live line as it is.
+
+        It is not taken away: launchers forward standard error later than standard output, so
+        that would take a line of what is printed next.
+        """
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -113,7 +117,6 @@ class ProgressDisplay:
                 BarColumn(bar_width=20),
                 TextColumn("{task.fields[line]}"),
                 console=self._console,
-                transient=True,
             )
             self._bar.add_task("", total=self._total, line="")
             self._bar.start()

@@ -40,7 +40,7 @@ def print_run(run: RunTables, life: LifeSign, console: Console) -> None:
 def headline(facts: RunFacts) -> str:
     """The method and the islands in half a line."""
     islands = plural(max(len(facts.islands), 1), "island")
-    pace = " of emulated pace" if facts.is_paced else ""
+    pace = " of unequal pace (emulated)" if facts.is_paced else ""
     return f"{facts.method or 'no method'} on {islands}{pace}"
 
 
@@ -80,8 +80,10 @@ def _places(run: RunTables, facts: RunFacts) -> str:
     hosts = ", ".join(facts.hosts[:MOST_HOSTS])
     more = len(facts.hosts) - MOST_HOSTS
     where = f"{hosts} and {more} more" if more > 0 else hosts
-    workers = plural(facts.num_workers, "worker")
-    return f"{plural(len(run.ranks), 'rank')} ({workers}){f' on {where}' if where else ''}"
+    ranks = plural(len(run.ranks), "rank")
+    if facts.num_workers != len(run.ranks):
+        ranks += f" ({plural(facts.num_workers, 'worker')})"
+    return f"{ranks}{f' on {where}' if where else ''}"
 
 
 def _facts(pairs: Iterable[tuple[str, str]]) -> Table:
