@@ -1,4 +1,4 @@
-"""The driver: takes what has happened to the algorithm and carries out what it answers. It never waits."""
+"""The driver: tells the algorithm what has happened and carries out its answers. It never waits."""
 
 from __future__ import annotations
 
@@ -72,34 +72,47 @@ class Driver(Generic[State]):
         self._score = score
         self._set_timer = set_timer or self.timers.__setitem__
         self._events: deque[Event] = deque()
+        self._orders: deque[Do | Cancel] = deque()
         self._handling = False
         self._held: deque[tuple[WorkerId, Any]] = deque()  # control messages wait for a pause
         self._parked: dict[WorkerId, deque[Any]] = {}  # messages ahead of the recording
+        self._stopped_by: str | None = None  # in spite of the recording, which may not know
 
     def handle(self, event: Event, now_s: float | None = None) -> None:
-        """Let the algorithm answer `event`, and carry the answer out, messages to oneself included."""
+        """Let the algorithm answer `event`, and carry the answer out.
+
+        Messages to oneself come first, then orders to the workplace: so a recording has them in
+        the same order wherever it was made.
+        """
         self._events.append(event)
         if self._handling:
             return
         self._handling = True
         try:
-            while self._events:
-                self._step(self._events.popleft(), now_s)
+            while self._events or self._orders:
+                if self._events:
+                    self._step(self._events.popleft(), now_s)
+                else:
+                    self._order(self._orders.popleft())
         finally:
             self._handling = False
 
     def stop(self, reason: str) -> None:
         """This worker's loop has ended. A recording that is followed knows by itself when."""
-        if self._score is None:
+        if self._score:
+            self._stopped_by = reason
+        else:
             self.handle(StopRequested(reason))
 
     def pump(self, at_pause: bool = True) -> None:
         """Handle every message that has arrived and every timer that is due; return at once.
 
         Args:
-            at_pause: no inner step is in progress, so this worker's state may be saved. A service thread says
-                False; then a mark of a snapshot, and all that follows it, is left for the next pause.
+            at_pause: no inner step is in progress, so this worker's state may be saved. A service
+                thread says False; then a mark of a snapshot, and all that follows it, is left for
+                the next pause.
         """
+        self._leave_the_recording()
         while (item := self._next_message(at_pause)) is not None:
             sender, message = item
             if isinstance(message, (Mark, AskStop, Saved)):
@@ -114,7 +127,7 @@ class Driver(Generic[State]):
         self._fire_timers()
 
     def caught_up(self) -> bool:
-        """Following a recording: has everything happened that belongs before the next inner step?"""
+        """Following a recording: has all happened that belongs before the next inner step?"""
         if self._score is None:
             return True
         entry = self._score.due(self._steps_done())
@@ -156,30 +169,44 @@ class Driver(Generic[State]):
         return item
 
     def _deliver(self, sender: WorkerId, message: Any) -> None:
-        if self._score is None:
-            self.handle(Received(sender, message))
-        else:
+        if self._score:
             self._parked.setdefault(sender, deque()).append(message)
-            self._follow()
+            self._follow(self._score)
+        else:
+            self._leave_the_recording()
+            self.handle(Received(sender, message))
 
     def _fire_timers(self) -> None:
-        if self._score is not None:
-            self._follow()
+        if self._score:
+            self._follow(self._score)
             return
-        if not self.timers or (self.snapshots is not None and self.snapshots.frozen):
+        frozen = self.snapshots is not None and self.snapshots.frozen
+        if not self.timers or self.finished or frozen:
             return
         now_s = self._clock.now_s()
         for name in [name for name, at_s in self.timers.items() if at_s <= now_s]:
             del self.timers[name]
             self.handle(TimerFired(name))
 
-    def _follow(self) -> None:
-        """Handle what is due in the recording and has arrived; a result or an order has its own door."""
-        assert self._score is not None
-        while (entry := self._score.due(self._steps_done())) is not None:
+    def _leave_the_recording(self) -> None:
+        """After its last entry the run goes on freely; it may be of a run that was killed."""
+        if self._score:
+            return
+        parked, self._parked = self._parked, {}
+        for sender, messages in parked.items():
+            for message in messages:
+                self.handle(Received(sender, message))
+        if self._stopped_by is not None:
+            reason, self._stopped_by = self._stopped_by, None
+            self.handle(StopRequested(reason))
+
+    def _follow(self, score: Score) -> None:
+        """Handle what is due and has arrived; a result or an order has its own door."""
+        while (entry := score.due(self._steps_done())) is not None:
             if entry.kind in ("Done", CARRIED_OUT, "Started"):
                 return
             if entry.kind != "Received":
+                self._forget_timer(entry.event)
                 self.handle(entry.event)
             elif entry.sender != self._me:
                 if not self._parked.get(entry.sender):
@@ -187,6 +214,10 @@ class Driver(Generic[State]):
                 self.handle(Received(entry.sender, self._parked[entry.sender].popleft()))
             else:
                 return
+
+    def _forget_timer(self, event: Event) -> None:
+        if isinstance(event, TimerFired):
+            self.timers.pop(event.name, None)
 
     def _step(self, event: Event, now_s: float | None) -> None:
         if now_s is None:
@@ -199,6 +230,13 @@ class Driver(Generic[State]):
         for command in commands:
             self._carry_out(command, now_s)
 
+    def _order(self, command: Do | Cancel) -> None:
+        match command:
+            case Do(work):
+                self._workplace.order(work)
+            case Cancel(reason):
+                self._workplace.cancel(reason)
+
     def _carry_out(self, command: Command, now_s: float) -> None:
         match command:
             case Send(to, message):
@@ -206,12 +244,10 @@ class Driver(Generic[State]):
                     self._events.append(Received(to, message))
                 else:
                     self._mailbox.send(to, message)
-            case Do(work):
-                self._workplace.order(work)
+            case Do() | Cancel():
+                self._orders.append(command)
             case Note(kind, fields):
                 self._notebook.note(kind, {"time_s": now_s, "worker": self._me, **fields})
-            case Cancel(reason):
-                self._workplace.cancel(reason)
             case SetTimer(name, at_s):
                 self._set_timer(name, at_s)
             case Finish():

@@ -1,13 +1,10 @@
-"""Snapshots of a token-passing run under random schedules: no token is lost, made or counted twice."""
+"""Snapshots of a token-passing run under random schedules: no token is lost or counted twice."""
 
 from __future__ import annotations
 
 import random
-from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +12,7 @@ from hpctrain.core.events import Command, Done, Event, Received, Send
 from hpctrain.runtime.driver import Driver
 from hpctrain.runtime.ports import NullNotebook
 from hpctrain.runtime.snapshot import InFlight, Snapshots
+from tests.channels import Channels
 
 PROFILE = settings(derandomize=True, deadline=None, max_examples=150)
 TOKENS = 100
@@ -33,33 +31,6 @@ class Passing:
             case Done((to, n)) if n <= state:
                 return state - n, (Send(to, n),)
         return state, ()
-
-
-class Channels:
-    """One queue for each pair; which of them delivers next is drawn."""
-
-    def __init__(self, num_workers: int, draw: random.Random) -> None:
-        self.queues = {(a, b): deque[Any]() for a in range(num_workers) for b in range(num_workers)}
-        self._draw = draw
-
-    def receive(self, me: int) -> tuple[int, Any] | None:
-        ready = [a for (a, b), queue in self.queues.items() if b == me and queue]
-        if not ready or self._draw.random() < 0.3:
-            return None
-        sender = self._draw.choice(ready)
-        return sender, self.queues[sender, me].popleft()
-
-
-@dataclass
-class Mailbox:
-    channels: Channels
-    me: int
-
-    def send(self, to: int, message: Any) -> None:
-        self.channels.queues[self.me, to].append(message)
-
-    def receive(self) -> tuple[int, Any] | None:
-        return self.channels.receive(self.me)
 
 
 class Clock:
@@ -100,7 +71,7 @@ class Worker:
     def __init__(self, me: int, num_workers: int, channels: Channels, archive: Archive) -> None:
         self.me, self.num_workers = me, num_workers
         self.stepping = False  # a service thread looks, no snapshot may begin
-        mailbox = Mailbox(channels, me)
+        mailbox = channels.mailbox(me)
         self.driver = Driver(Passing(), me, mailbox, None, NullNotebook(), Clock())
         self.snapshots = Snapshots(me, num_workers, mailbox.send, MemoryVault(archive, self))
         self.driver.snapshots = self.snapshots
