@@ -1,1 +1,1 @@
-"""What runs an algorithm: driver, simulator, recording and replay. Ports only, no MPI and no files."""
+"""What runs an algorithm: driver, simulator, recording and replay. Ports only: no MPI, no files."""

@@ -1,9 +1,10 @@
-"""Recordings: in which order a worker saw its events, so that the same run can be made again, bit for bit.
+"""Recordings: in which order a worker saw its events, so that a run can be made again bit for bit.
 
-Inner steps are deterministic on a CPU; what differs from run to run is the order in which messages arrive, and
-the inner step at which an order is carried out. An `Entry` holds just that. Whoever follows a recording
-(another MPI run, the simulator, or `hpctrain replay`) lets nothing happen before its turn. In a *full* recording
-the results of work are in it too, so that an algorithm can be replayed without a model, data or GPU.
+Inner steps are deterministic on a CPU; what differs from run to run is the order in which messages
+arrive, and the inner step at which an order is carried out. An `Entry` holds just that. Whoever
+follows a recording (another MPI run, the simulator, or `hpctrain replay`) lets nothing happen
+before its turn. In a *full* recording the results of work are in it too, so that an algorithm can
+be replayed without a model, data or GPU.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ CARRIED_OUT = "CarriedOut"
 class Entry:
     """One event, or one order that was carried out, at one worker.
 
-    `step` is the number of inner steps that the worker had completed. `event` is left out for messages (their
-    sender makes them again) and, unless the recording is full, for results of work.
+    `step` is the number of inner steps that the worker had completed. `event` is left out for
+    messages (their sender makes them again) and, unless the recording is full, for results of
+    work.
     """
 
     now_s: float

@@ -1,4 +1,4 @@
-"""An algorithm replayed from a full recording: all workers in one loop, no work done, no time passing."""
+"""An algorithm replayed from a full recording: all workers in one loop, no work, no time."""
 
 from __future__ import annotations
 
@@ -65,14 +65,12 @@ def rehearse(algorithm: Algorithm[Any], scores: Sequence[Sequence[Entry]]) -> li
         HpctrainError: if they do not fit together.
     """
     post = MemoryPost(len(scores))
-    players = [
-        _Player(algorithm, me, post, Score(entries)) for me, entries in enumerate(scores)
-    ]
+    players = [_Player(algorithm, me, post, Score(entries)) for me, entries in enumerate(scores)]
     while any(player.score for player in players):
-        if not any([player.play() for player in players]):
+        if not sum(player.play() for player in players):
             stuck = [me for me, player in enumerate(players) if player.score]
             raise HpctrainError(
-                f"the recording does not fit together: workers {stuck} wait for messages that nobody "
-                "sends; is a file missing, or was the run killed?"
+                f"the recording does not fit together: workers {stuck} wait for messages that "
+                "nobody sends; is a file missing, or was the run killed?"
             )
     return [player.driver.state for player in players]

@@ -1,8 +1,8 @@
-"""Virtual time: thousands of workers in one process, deterministic, with a model of what things cost.
+"""Virtual time: thousands of workers in one process, deterministic, with a model of all costs.
 
-A heap of what is going to happen, and nothing else. Every worker has its own driver, exactly the one that runs on
-MPI; only mailbox, workplace and clock are virtual. Two things that happen at the same instant happen in
-the order in which they were caused.
+A heap of what is going to happen, and nothing else. Every worker has its own driver, exactly the
+one that runs on MPI; only mailbox, workplace and clock are virtual. Two things that happen at the
+same instant happen in the order in which they were caused.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class CostModel:
 
     Attributes:
         step_s: seconds of one inner step, per worker.
-        jitter: each round is slower or faster by a factor drawn evenly from 1 - jitter .. 1 + jitter.
+        jitter: each round is slower or faster by a factor drawn evenly from
+            1 - jitter .. 1 + jitter.
         latency_s: of every message between two workers.
         bandwidth_bytes_per_s: of each worker's link, in and out; messages queue for it.
         merge_bytes_per_s: at which a home merges what arrives; its answers wait for it.
@@ -50,7 +51,7 @@ class CostModel:
 
 
 class VirtualWorkplace(Protocol):
-    """The ranks of a worker in virtual time. They ask the simulator to call `finish` when work is done."""
+    """The ranks of a worker in virtual time. They have the simulator call `finish` at the end."""
 
     def order(self, work: Any) -> None: ...
 
@@ -79,7 +80,8 @@ class SimulatorState:
 class Simulator:
     """Runs one driver per worker in virtual time.
 
-    Use: make it, `add` every worker, `run`. `num_messages`, `num_bytes` and `num_events` count what happened.
+    Use: make it, `add` every worker, `run`. `num_messages`, `num_bytes` and `num_events` count
+    what happened.
     """
 
     def __init__(
@@ -123,7 +125,8 @@ class Simulator:
     def run(self, until_s: float = float("inf"), max_events: int | None = None) -> bool:
         """Let time pass until all workers have finished; True if so, False if a limit came first.
 
-        Also True when nothing is left to happen although some have not finished: they wait for ever.
+        Also True when nothing is left to happen although some have not finished: they wait for
+        ever.
         """
         heap = self.state.heap
         last = None if max_events is None else self.num_events + max_events

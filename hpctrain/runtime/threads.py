@@ -143,5 +143,3 @@ def run_in_threads(size: int, rank_program: Callable[[ThreadWorld], T]) -> list[
     if hall.error is not None:
         raise hall.error
     return results
-
-
