@@ -14,18 +14,18 @@ from hpctrain.training.rules.heloco import Correction, HeLoCo
 from hpctrain.training.rules.mla import MomentumLookAhead
 from hpctrain.training.rules.nesterov import Nesterov
 from hpctrain.training.rules.rule import OuterState
-from hpctrain.training.rules.sweep import BLOCK, Geometry, measure
+from hpctrain.training.rules.sweep import BLOCK, DOT_BLOCK, Geometry, measure
 from tests.training.references import Reference, mend
 
 # Round-off of float32 is 6e-8 per operation; an update has nine of them, and sums of up to BLOCK
 # products in float32 are good to about 1e-5. Values are of order one.
 CLOSE = {"rtol": 2e-5, "atol": 2e-6}
 SIZES = st.lists(
-    st.sampled_from([1, 2, 5, 33, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 3]),
+    st.sampled_from([1, 2, 5, 33, DOT_BLOCK - 1, DOT_BLOCK + 1, BLOCK - 1, BLOCK, BLOCK + 1]),
     min_size=1,
     max_size=5,
 )
-PROFILE = settings(derandomize=True, deadline=None, max_examples=60)
+PROFILE = settings(derandomize=True, deadline=None, max_examples=30)
 
 
 def bounds_of(sizes: list[int]) -> tuple[tuple[int, int], ...]:
@@ -117,7 +117,9 @@ COSINES = st.sampled_from([-0.99, -0.6, -0.1, 0.03, 0.1, 0.17, 0.25, 0.8, 0.99])
 @st.composite
 def corrected_pushes(draw: st.DrawFn) -> tuple[list[int], list[float], int, Correction, float]:
     sizes = draw(
-        st.lists(st.sampled_from([3, 7, 40, BLOCK - 1, BLOCK, BLOCK + 2]), min_size=1, max_size=6)
+        st.lists(
+            st.sampled_from([3, 7, 40, DOT_BLOCK - 1, DOT_BLOCK, BLOCK + 2]), min_size=1, max_size=6
+        )
     )
     cosines = [draw(COSINES) for _ in sizes]
     correction = Correction(
@@ -240,6 +242,7 @@ def test_no_correction_divides_by_zero_when_the_gap_has_no_width(seed: int) -> N
 )
 def test_what_is_not_finite_is_refused_and_changes_nothing(rule, bad: float) -> None:
     state = random_state(1, 3 * BLOCK)
+    state.momentum[-1] = 0.0  # infinity times nothing
     theta, momentum = state.theta.copy(), state.momentum.copy()
     delta = np.ones(3 * BLOCK, np.float32)
     delta[-1] = bad

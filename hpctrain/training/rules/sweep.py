@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
-# A block of the update is large enough to hide the cost of a numpy call, and its four arrays stay in
+# A block of the update is large enough to hide the cost of a numpy call; its four arrays stay in
 # a second-level cache. For dot products it is smaller: OpenBLAS computes up to 10,000 elements on
 # one thread, so that the bits do not depend on the number of cores.
 BLOCK = 32768
@@ -66,12 +66,13 @@ def measure(delta: Array, momentum: Array, start: int, stop: int) -> Geometry:
     thousand.
     """
     dd = mm = dm = 0.0
-    for a in range(start, stop, DOT_BLOCK):
-        b = min(a + DOT_BLOCK, stop)
-        d, m = delta[a:b], momentum[a:b]
-        dd += float(np.dot(d, d))
-        mm += float(np.dot(m, m))
-        dm += float(np.dot(d, m))
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at `finite`
+        for a in range(start, stop, DOT_BLOCK):
+            b = min(a + DOT_BLOCK, stop)
+            d, m = delta[a:b], momentum[a:b]
+            dd += float(np.dot(d, d))
+            mm += float(np.dot(m, m))
+            dm += float(np.dot(d, m))
     return Geometry(math.sqrt(dd), math.sqrt(mm), dm)
 
 
