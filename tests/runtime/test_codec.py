@@ -23,7 +23,7 @@ from hpctrain.runtime.codec import (
 from hpctrain.training.messages import Push, TrainRound
 from hpctrain.training.state import HomeState, LearnerState, TrainingState
 
-PROFILE = settings(derandomize=True, deadline=None, max_examples=150)
+PROFILE = settings(derandomize=True, deadline=None, max_examples=80)
 
 DTYPES = st.sampled_from(["f4", "f8", "f2", "i1", "i8", "u2", "?", "c8"])
 ARRAYS = npst.arrays(DTYPES, npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))

@@ -14,7 +14,7 @@ from hpctrain.runtime.ports import NullNotebook
 from hpctrain.runtime.snapshot import InFlight, Snapshots
 from tests.channels import Channels
 
-PROFILE = settings(derandomize=True, deadline=None, max_examples=150)
+PROFILE = settings(derandomize=True, deadline=None, max_examples=80)
 TOKENS = 100
 
 

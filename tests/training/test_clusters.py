@@ -13,7 +13,7 @@ from hpctrain.training.methods import make_method
 from tests.synthetic import Bowl, Broken, Cluster, Slope, bowls, make_cluster
 
 ASYNCHRONOUS = ["async_nesterov", "mla", "heloco"]
-PROFILE = settings(derandomize=True, deadline=None, max_examples=120)
+PROFILE = settings(derandomize=True, deadline=None, max_examples=80)
 
 
 @st.composite
