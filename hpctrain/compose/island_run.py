@@ -103,6 +103,7 @@ class IslandRun:
     def finish(self) -> None:
         """Leave the run in good order; afterwards the model holds the outcome."""
         self.session.finish()
+        self.session.note_the_rest()
         self.stop_service()
 
     def stop_service(self) -> None:
@@ -229,6 +230,7 @@ class IslandRun:
         if session.driver is not None:
             state = writer.read_part(checkpoint, f"worker-{self.me.id:05d}")
             in_flight = writer.read_part(checkpoint, f"in-flight-{self.me.id:05d}")
+            self.mailbox.bytes_sent, self.mailbox.bytes_received = state["tally"]["bytes"]
             restore_leader(session, state, in_flight)
 
     def restore_generators(self) -> None:

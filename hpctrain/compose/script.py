@@ -26,6 +26,7 @@ from hpctrain.compose.start import connect, make_topology, on_signals, seconds_l
 from hpctrain.compose.stores import TimedNotebook, open_store
 from hpctrain.config import config_from_keywords
 from hpctrain.errors import ConfigError, HpctrainError
+from hpctrain.report.console import seen_by
 from hpctrain.report.progress import ProgressDisplay
 from hpctrain.report.summary import print_summary
 from hpctrain.workers.loader import IslandLoader
@@ -69,7 +70,8 @@ class Run:
         self._world, self._topology, self._launcher = world, topology, launcher
         self._resumed = resumed
         self._clock = RunClock(resumed.meta["time_s"] if resumed else 0.0)
-        self._store = open_store(config, world, topology)
+        at_s = resumed.meta["time_s"] if resumed else None
+        self._store = open_store(config, world, topology, at_s)
         self._notebook = TimedNotebook(self._store, self._clock, me.id, me.island)
         world.before_abort = self._note_abort
         self._run: IslandRun | None = None
@@ -79,7 +81,9 @@ class Run:
         self._began_s, self._began_steps = perf_counter(), 0
         self._failed = self._closed = self._catching_up = False
         self._progress = ProgressDisplay(
-            config.progress.show if world.rank == 0 else "none", config.stop.steps, launcher.terminal
+            config.progress.show if world.rank == 0 else "none",
+            config.stop.steps,
+            seen_by(launcher.terminal, launcher.is_rank),
         )
         self._watch_for_errors()
         atexit.register(self._at_exit)
@@ -167,7 +171,7 @@ class Run:
         summary = summarise(self._run, 1.0, {}, seconds, Path(self.config.run_dir))
         self._close("finish", "the script has ended")
         if self.rank == 0 and self.config.progress.show != "none":
-            print_summary(summary)
+            print_summary(summary, seen_by(self._launcher.terminal, self._launcher.is_rank))
 
     @property
     def _leads(self) -> bool:
@@ -289,7 +293,7 @@ class Run:
             self._run.close()
 
     def _note_abort(self, text: str) -> None:
-        self._store.note("event", {"kind": "abort", "text": text[-2000:]})
+        self._notebook.note("event", {"kind": "abort", "text": text[-2000:]})
         self._store.flush()
 
 

@@ -89,7 +89,9 @@ class Simulation:
         self.simulator = Simulator(self.num_workers, _costs(config, self.paces), TrueSizes(self.fragments))
         if timing:
             self.fragments = TimingModel(self.fragments).fragments
-        self.store: RunStore = open_store(config, AloneWorld(), self.topology)
+        self.store: RunStore = open_store(
+            config, AloneWorld(), self.topology, parameters=self._replica.numel, simulated=True
+        )
         self.workers: list[_Worker] = []
         self._algorithm = self._make_algorithm()
         for worker in range(self.num_workers):

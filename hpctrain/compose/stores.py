@@ -28,8 +28,19 @@ logger = logging.getLogger(__name__)
 KEEP_ROWS = 100_000  # while the disk is full: some tens of megabytes
 
 
-def open_store(config: RunConfig, world: World, topology: Topology) -> RunStore:
+def open_store(
+    config: RunConfig,
+    world: World,
+    topology: Topology,
+    resume_at_s: float | None = None,
+    **facts: Any,
+) -> RunStore:
     """Collective. The store of this rank.
+
+    Args:
+        config, world, topology: of the run.
+        resume_at_s: where the run's clock goes on, if it does.
+        facts: more for `run.json`, such as `parameters`.
 
     Raises:
         RunStoreError: on all ranks, if the directory holds a run that is not to be resumed.
@@ -37,6 +48,7 @@ def open_store(config: RunConfig, world: World, topology: Topology) -> RunStore:
     who = identity(config_text(config), json.loads(resolved_json(config)), config.seed)
     who |= {"islands": list(topology.island_names), "num_workers": len(topology.workers), "num_ranks": world.size}
     who["threads_per_rank"] = torch.get_num_threads()
+    who |= facts
     shared: dict[str, Any] = world.share(who)
     worker = topology.worker_of(world.rank)
     header = {
@@ -47,8 +59,9 @@ def open_store(config: RunConfig, world: World, topology: Topology) -> RunStore:
 
     def opened() -> RunStore:
         return RunStore.open_for_writing(
-            config.run_dir, world.rank, header, config.checkpoint.resume, identity=shared
-        )
+            config.run_dir, world.rank, header, config.checkpoint.resume,
+            identity=shared, resume_at_s=resume_at_s,
+        )  # fmt: skip
 
     return together(world, opened)
 

@@ -80,9 +80,14 @@ class TrainLoop:
         self.config = config
         self.world = world
         self.clock = RunClock(resumed.meta["time_s"] if resumed else 0.0)
-        self.store: RunStore | None = open_store(config, world, topology) if keep else None
+        self.store: RunStore | None = None
         self.notebook: Notebook = NullNotebook()
-        if self.store is not None:
+        replica = Replica(self.task.model, config.method.buffers == "average")
+        if keep:
+            self.store = open_store(
+                config, world, topology, resumed.meta["time_s"] if resumed else None,
+                parameters=replica.numel,
+            )  # fmt: skip
             self.notebook = TimedNotebook(self.store, self.clock, me.id, me.island)
             world.before_abort = self._note_abort
         self.pace = config.pace.factors[me.island] if config.pace.factors else 1.0
@@ -96,7 +101,7 @@ class TrainLoop:
         left_s = seconds_left(launcher, config.checkpoint.margin_s)
         self.run_ = IslandRun(
             config, world, topology, self.notebook, self.clock,
-            Replica(self.task.model, config.method.buffers == "average"),
+            replica,
             own_state=self.trainer.state_dict,
             load_own_state=self.trainer.load_state_dict,
             run_dir=config.run_dir if keep else None,
@@ -217,7 +222,7 @@ class TrainLoop:
 
     def _note_abort(self, text: str) -> None:
         assert self.store is not None
-        self.store.note("event", {"kind": "abort", "text": text[-2000:]})
+        self.notebook.note("event", {"kind": "abort", "text": text[-2000:]})
         self.store.flush()
 
 

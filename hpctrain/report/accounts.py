@@ -84,7 +84,7 @@ def _account(
         name=facts.island_name(island),
         workers=len(np.unique(rounds["worker"])),
         pace=facts.pace(island),
-        rounds=num_rows(rounds),
+        rounds=int((rounds["steps"] > 0).sum()),
         steps=int(total(rounds, "steps")),
         tokens=int(total(rounds, "tokens")),
         seconds=seconds,

@@ -58,6 +58,7 @@ class Driver(Generic[State]):
     ) -> None:
         self.state = algorithm.init(me)
         self.finished = False
+        self.num_handled = 0  # events so far
         self.timers: dict[str, float] = {}
         self.snapshots: Snapshots | None = None
         self._algorithm = algorithm
@@ -220,6 +221,7 @@ class Driver(Generic[State]):
             self.timers.pop(event.name, None)
 
     def _step(self, event: Event, now_s: float | None) -> None:
+        self.num_handled += 1
         if now_s is None:
             now_s = self._clock.now_s()
         if self._score:

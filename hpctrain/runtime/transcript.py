@@ -31,7 +31,9 @@ class Transcribed(Generic[State]):
         told = _told(event)
         state, commands = self._algorithm.step(state, event, now_s)
         answers = [_answered(command) for command in commands if not isinstance(command, Note)]
-        self._write(f"{now_s:9.3f}  w{self._me}  {told}" + "".join(f"\n{'':14}→ {a}" for a in answers))
+        self._write(
+            f"{now_s:9.3f}  w{self._me}  {told}" + "".join(f"\n{'':14}→ {a}" for a in answers)
+        )
         return state, commands
 
 

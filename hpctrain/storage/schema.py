@@ -24,11 +24,12 @@ class Column:
 
 
 KINDS: dict[str, str] = {
-    "round": "one training round of a worker: local steps, then an exchange",
+    "round": "one training round of a worker: local steps, then an exchange (0 steps: the end)",
     "outer_update": "one push of a worker, as applied or refused at the fragment's home",
     "evaluation": "one evaluation of a model on one domain of held-out data",
     "report": "one number that the user's script reported",
     "report_text": "one text that the user's script reported",
+    "home": "the outcome of one fragment of the outer parameters",
     "event": "something that happened to the run",
     "phase": "one interval of a rank's time (reserved)",
 }
@@ -52,6 +53,8 @@ _ROWS: dict[str, tuple[tuple[str, Dtype, str, str], ...]] = {
         ("exchange_s", "f8", "s", "time in sending, receiving and merging"),
         ("wait_s", "f8", "s", "time in which the worker had nothing to do"),
         ("evaluate_s", "f8", "s", "time in evaluation"),
+        ("checkpoint_s", "f8", "s", "time in writing checkpoints"),
+        ("global_steps", "i8", "", "inner steps of all workers that it had heard of by then"),
         ("bytes_sent", "i8", "B", "payload sent to homes and peers"),
         ("bytes_received", "i8", "B", "payload received from homes and peers"),
     ),
@@ -98,6 +101,12 @@ _ROWS: dict[str, tuple[tuple[str, Dtype, str, str], ...]] = {
         ("step", "i8", "", "inner steps of that worker so far"),
         ("name", "str", "", "keyword given to run.report"),
         ("text", "str", "", "text given to run.report"),
+    ),
+    "home": (
+        ("time_s", "f8", "s", "end of the run, since its start"),
+        ("worker", "i8", "", "worker that is the fragment's home"),
+        ("fragment", "i8", "", "fragment of the outer parameters"),
+        ("sha256", "str", "", "of its final float32 values as they lie in memory"),
     ),
     "event": (
         ("time_s", "f8", "s", "since the start of the run"),

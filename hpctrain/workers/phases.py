@@ -24,6 +24,19 @@ class Phases:
         self.current, self._since = phase, now
         return before
 
+    def call_it(self, phase: Phase) -> None:
+        """Count the phase that goes on as `phase`, from its beginning."""
+        self.current = phase
+
+    def saved(self) -> dict[str, dict[Phase, float]]:
+        """What a checkpoint keeps of the clock, so that no second is lost to a resume."""
+        self.enter(self.current)
+        return {"spent": dict(self._spent), "total": dict(self.total)}
+
+    def restore(self, saved: dict[str, dict[Phase, float]]) -> None:
+        """Go on with what `saved` gave."""
+        self._spent, self.total = dict(saved["spent"]), dict(saved["total"])
+
     def lap(self) -> dict[str, float]:
         """Seconds per phase since the last lap, as columns `compute_s`, `exchange_s`, ..."""
         self.enter(self.current)

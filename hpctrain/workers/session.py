@@ -8,8 +8,7 @@ rounds end and begin. Between two pauses, a service thread may answer other work
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import RLock
 from time import sleep
@@ -96,7 +95,24 @@ class Session:
         self._stop_asked = False
         self._losses: list[torch.Tensor] = []
         self._next_save_s = settings.save_every_s
-        self._bytes_before = (0, 0)
+        self._bytes_noted = (0, 0)
+
+    def tally(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the counts, so that a resumed run reports them in full."""
+        sent, received = self.bytes_moved()
+        return {
+            "steps": self.steps_done,
+            "tokens": self.tokens_done,
+            "bytes": [sent, received],
+            "bytes_noted": list(self._bytes_noted),
+            "phases": self.phases.saved(),
+        }
+
+    def restore_tally(self, tally: Mapping[str, Any]) -> None:
+        """Go on counting from `tally`."""
+        self.steps_done, self.tokens_done = tally["steps"], tally["tokens"]
+        self._bytes_noted = (tally["bytes_noted"][0], tally["bytes_noted"][1])
+        self.phases.restore(tally["phases"])
 
     @property
     def waited_s(self) -> float:
@@ -199,12 +215,18 @@ class Session:
         looks = 0
         while True:
             with self.lock:
+                handled = self._handled()
                 if self._turn() or (not self._frozen() and satisfied()):
                     return
+                if self._handled() == handled:  # the look itself was part of the wait
+                    self.phases.call_it("wait")
             self.phases.enter("wait")
             sleep(BRIEF_S if looks < 20 else PAUSE_S)
             self.phases.enter("exchange")
             looks += 1
+
+    def _handled(self) -> int:
+        return self.driver.num_handled if self.driver is not None else 0
 
     def _turn(self) -> bool:
         """One look at everything. True: the run was saved and stops here."""
@@ -265,22 +287,28 @@ class Session:
         assert order is not None
         result = self.round.result(gradients)
         if result.steps:
-            self._note_round(order, result.steps, result.tokens)
+            self._note_round(order.round, result.steps, result.tokens, order.version)
         self.driver.handle(Done(result))
 
-    def _note_round(self, order: TrainRound, steps: int, tokens: int) -> None:
+    def note_the_rest(self) -> None:
+        """Note what happened after the last round, as a round of no steps: waiting, the last exchange."""
+        if self.driver is not None:
+            learner = self.driver.state.learner
+            self._note_round(learner.round, 0, 0, min(learner.versions, default=0))
+
+    def _note_round(self, number: int, steps: int, tokens: int, version: int) -> None:
         sent, received = self.bytes_moved()
         row = {
-            "round": order.round,
+            "round": number,
             "steps": steps,
             "tokens": tokens,
             "loss_mean": self._mean_loss(),
-            "base_version_min": order.version,
-            "global_steps": order.global_steps,
-            "bytes_sent": sent - self._bytes_before[0],
-            "bytes_received": received - self._bytes_before[1],
+            "base_version_min": version,
+            "global_steps": self.round.state.global_steps,
+            "bytes_sent": sent - self._bytes_noted[0],
+            "bytes_received": received - self._bytes_noted[1],
         }
-        self._bytes_before = (sent, received)
+        self._bytes_noted = (sent, received)
         self._notebook.note("round", row | self.phases.lap())
 
     def _mean_loss(self) -> float:
@@ -317,8 +345,6 @@ class Session:
         self.ended = True
         self.lockstep.say(Word.FROZEN)
         reason = self._stop_reason or "another worker was asked to stop"
-        with suppress(Exception):
-            self._notebook.note("event", {"kind": "stop", "text": reason})
         self.stopped = RunStopped(reason)
         raise self.stopped
 

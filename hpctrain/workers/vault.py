@@ -92,8 +92,7 @@ class TrainingVault:
             "orders": _blob(list(session.orders.waiting)),
             "cancelled": session.orders.cancelled,
             "timers": dict(driver.timers),
-            "steps_done": session.steps_done,
-            "tokens_done": session.tokens_done,
+            "tally": session.tally(),
         }
 
     def save_in_flight(self, number: int, messages: InFlight) -> list[Part]:
@@ -135,8 +134,7 @@ def restore_leader(session: Session, state: Mapping[str, Any], in_flight: Mappin
     session.orders.waiting.extend(_unblob(state["orders"]))
     session.orders.cancelled = state["cancelled"]
     driver.timers.update(state["timers"])
-    session.steps_done = state["steps_done"]
-    session.tokens_done = state["tokens_done"]
+    session.restore_tally(state["tally"])
     for sender, message in _unblob(in_flight["messages"]):
         driver.handle(Received(sender, message))
 
