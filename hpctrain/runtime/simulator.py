@@ -18,7 +18,7 @@ from hpctrain.core.seeds import stream
 from hpctrain.runtime.codec import payload_bytes
 from hpctrain.runtime.driver import Driver
 
-_MESSAGE, _WORK, _STOP, _TIMER = "message", "work", "stop", "timer"
+_REACHES, _MESSAGE, _WORK, _STOP, _TIMER = "reaches", "message", "work", "stop", "timer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +161,11 @@ class Simulator:
         travel_s = size / self.cost.bandwidth_bytes_per_s
         left_s = max(self._send_from_s, state.out_free_s[sender]) + travel_s
         state.out_free_s[sender] = left_s
-        arrives_s = max(left_s + self.cost.latency_s, state.in_free_s[to] + travel_s)
-        state.in_free_s[to] = arrives_s
         self.num_messages += 1
         self.num_bytes += size
         self.bytes_sent[sender] += size
-        self._push(arrives_s, _MESSAGE, to, sender, message)
+        reaches_s = max(left_s - travel_s + self.cost.latency_s, state.now_s)
+        self._push(reaches_s, _REACHES, to, sender, (travel_s, message))
 
     def restore(self, state: SimulatorState) -> None:
         """Go on from a state that was saved between two calls of `run`."""
@@ -179,7 +178,9 @@ class Simulator:
 
     def _happen(self, kind: str, worker: int, sender: int, what: Any) -> None:
         driver = self.drivers[worker]
-        if kind == _WORK:
+        if kind == _REACHES:
+            self._receive(worker, sender, *what)
+        elif kind == _WORK:
             self.workplaces[worker].finish(what)
         elif kind == _MESSAGE:
             self._occupy_home(worker, what)
@@ -190,6 +191,12 @@ class Simulator:
             driver.handle(TimerFired(what), self.state.now_s)
         else:
             driver.handle(StopRequested(what), self.state.now_s)
+
+    def _receive(self, worker: int, sender: int, travel_s: float, message: Any) -> None:
+        """A message has reached its receiver's link, and takes its time to come through."""
+        arrives_s = max(self.state.now_s, self.state.in_free_s[worker]) + travel_s
+        self.state.in_free_s[worker] = arrives_s
+        self._push(arrives_s, _MESSAGE, worker, sender, message)
 
     def _occupy_home(self, worker: int, message: Any) -> None:
         """Merging takes time: what is sent in answer leaves when it is done."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hpctrain.core.events import Command, Event, Received
@@ -95,23 +96,50 @@ def test_a_mailbox_in_memory_serves_several_threads() -> None:
     assert box.drained()
 
 
-def test_messages_take_the_time_of_latency_link_and_merge() -> None:
-    import numpy as np
+def of_bytes(count: int) -> np.ndarray:
+    return np.zeros(count, np.uint8)
 
-    arrivals: list[float] = []
 
-    class Echo(Listener):
-        def step(self, state, event, now_s):
-            arrivals.append(now_s)
-            return super().step(state, event, now_s)
+def network_of(num: int) -> tuple[Simulator, list[tuple[int, float]]]:
+    """Links of 100 bytes a second, half a second apart; and (sender, seconds) of all arrivals."""
+    arrivals: list[tuple[int, float]] = []
 
-    cost = CostModel((1.0, 1.0), latency_s=0.5, bandwidth_bytes_per_s=100.0)
-    simulator = Simulator(2, cost)
-    for me in range(2):
-        driver = Driver(Echo(), me, simulator.mailbox(me), None, NullNotebook(), simulator)
+    class Watch(Listener):
+        def step(self, state: Any, event: Event, now_s: float) -> Any:
+            assert isinstance(event, Received)
+            arrivals.append((event.sender, now_s))
+            return state, ()
+
+    cost = CostModel((1.0,) * num, latency_s=0.5, bandwidth_bytes_per_s=100.0)
+    simulator = Simulator(num, cost)
+    for me in range(num):
+        driver = Driver(Watch(), me, simulator.mailbox(me), None, NullNotebook(), simulator)
         simulator.add(driver, None)
-    for _ in range(2):  # 400 bytes each, one after the other over a link of 100 bytes a second
-        simulator.post(0, 1, np.zeros(100, np.float32))
+    return simulator, arrivals
+
+
+def test_messages_of_several_senders_queue_for_the_link_of_their_receiver() -> None:
+    simulator, arrivals = network_of(3)
+    simulator.post(0, 2, of_bytes(200))
+    simulator.post(1, 2, of_bytes(100))
     simulator.run()
-    assert arrivals == pytest.approx([4.5, 8.5])
+    assert arrivals == [(0, pytest.approx(2.5)), (1, pytest.approx(3.5))]
+
+
+def test_a_message_does_not_wait_for_one_that_has_not_been_sent_yet() -> None:
+    """Worker 0's link is busy for ten seconds; that is no concern of workers 1 and 2."""
+    simulator, arrivals = network_of(3)
+    simulator.post(0, 1, of_bytes(1000))
+    simulator.post(0, 2, of_bytes(100))
+    simulator.post(1, 2, of_bytes(100))
+    simulator.run()
+    assert arrivals == [(1, pytest.approx(1.5)), (0, pytest.approx(10.5)), (0, pytest.approx(11.5))]
+
+
+def test_messages_take_the_time_of_latency_and_link() -> None:
+    simulator, arrivals = network_of(2)
+    for _ in range(2):  # one after the other over the same link
+        simulator.post(0, 1, of_bytes(400))
+    simulator.run()
+    assert arrivals == [(0, pytest.approx(4.5)), (0, pytest.approx(8.5))]
     assert (simulator.num_messages, simulator.num_bytes, simulator.bytes_sent) == (2, 800, [800, 0])
