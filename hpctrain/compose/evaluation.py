@@ -35,7 +35,9 @@ class Evaluator:
         self._count += 1
         domains = self._task.domains
         turn = domains[(self._worker + self._count) % len(domains)]
-        return self.evaluate([self._task.own_domain or turn], order.round, order.version, order.global_steps)
+        return self.evaluate(
+            [self._task.own_domain or turn], order.round, order.version, order.global_steps
+        )
 
     def evaluate(
         self, domains: Sequence[str], round: int, version: int, global_steps: int

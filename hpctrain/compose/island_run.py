@@ -133,7 +133,8 @@ class IslandRun:
             return {}
         outer = driver.state.home.outer
         return {
-            index: hashlib.sha256(state.theta.tobytes()).hexdigest() for index, state in outer.items()
+            index: hashlib.sha256(state.theta.tobytes()).hexdigest()
+            for index, state in outer.items()
         }
 
     def close(self) -> None:
@@ -202,8 +203,9 @@ class IslandRun:
             return
         last = self._writer().next_number() - 1
         driver.snapshots = Snapshots(
-            self.me.id, len(self.topology.workers), self.mailbox.send, vault, last
-        )
+            self.me.id, len(self.topology.workers), self.mailbox.send, vault, last,
+            may_begin=lambda: not driver.state.home.closed,
+        )  # fmt: skip
 
     def _saving_failed(self, text: str) -> None:
         self.save_failure = text

@@ -44,7 +44,9 @@ def journal_for(config: RunConfig, worker: int) -> FileJournal | None:
     return FileJournal(Path(config.run_dir), worker)
 
 
-def record_initial(journal: Journal | None, fragments: tuple[Fragment, ...], values: list[Array]) -> None:
+def record_initial(
+    journal: Journal | None, fragments: tuple[Fragment, ...], values: list[Array]
+) -> None:
     """Begin a full recording with what the homes begin with."""
     if journal is not None:
         journal.write(Entry(0.0, 0, "Initial", event=Initial(fragments, values)))

@@ -39,7 +39,9 @@ def replay(run_dir: Path) -> int:
     recorded_workers(run_dir)
     homes = run.table("home")
     if not len(homes.get("fragment", ())):
-        raise HpctrainError(f"{run_dir} has no outcome to compare with: the run did not reach its end")
+        raise HpctrainError(
+            f"{run_dir} has no outcome to compare with: the run did not reach its end"
+        )
     config = _recorded_config(run.identity, run_dir)
     full = config.runtime.record == "full"
     found = _from_results(config, run_dir) if full else _from_order(config, run_dir)
@@ -81,8 +83,12 @@ def _from_order(config: RunConfig, run_dir: Path) -> dict[int, str]:
     quiet = config.model_copy(
         update={
             "runtime": config.runtime.model_copy(
-                update={"record": "off", "follow": str(run_dir), "device": "cpu",
-                        "threads_per_rank": threads}
+                update={
+                    "record": "off",
+                    "follow": str(run_dir),
+                    "device": "cpu",
+                    "threads_per_rank": threads,
+                }
             ),
             "checkpoint": config.checkpoint.model_copy(update={"resume": False, "signals": ()}),
             "progress": config.progress.model_copy(update={"show": "none"}),
@@ -132,5 +138,3 @@ def _report(run_dir: Path, expected: dict[int, str], found: dict[int, str]) -> i
         soft_wrap=True,
     )
     return 1
-
-

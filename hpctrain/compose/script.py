@@ -93,7 +93,9 @@ class Run:
         """Has the run ended (budget spent, or time up)? Scripts may break out of their loop then."""
         return self._run is not None and self._run.session.ended
 
-    def prepare(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, *others: Any) -> Any:
+    def prepare(
+        self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, *others: Any
+    ) -> Any:
         """Make `model` and `optimizer` part of the run; returns all arguments in the same order.
 
         Args:
@@ -317,5 +319,3 @@ def _number(name: str, value: Any) -> float:
         raise TypeError(
             f"run.report({name}=...) got {type(value).__name__}; give a number or a text"
         ) from None
-
-

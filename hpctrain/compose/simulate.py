@@ -86,7 +86,9 @@ class Simulation:
         self.fragments = self._replica.plan(self.num_workers, num_fragments_of(config))
         self.paces = _paces(config, self.topology)
         timing = config.simulate.work == "timing"
-        self.simulator = Simulator(self.num_workers, _costs(config, self.paces), TrueSizes(self.fragments))
+        self.simulator = Simulator(
+            self.num_workers, _costs(config, self.paces), TrueSizes(self.fragments)
+        )
         if timing:
             self.fragments = TimingModel(self.fragments).fragments
         self.store: RunStore = open_store(
@@ -134,9 +136,7 @@ class Simulation:
     def _make_algorithm(self) -> IslandTraining:
         stop = self.config.stop
         budget = Budget(stop.steps, None if stop.minutes is None else stop.minutes * 60)
-        return IslandTraining(
-            self.fragments, self.method, self.num_workers, self._initial, budget
-        )
+        return IslandTraining(self.fragments, self.method, self.num_workers, self._initial, budget)
 
     def _initial(self, fragment: Fragment) -> Any:
         if self.config.simulate.work == "timing":
@@ -229,7 +229,9 @@ class Simulation:
         if evaluator is not None:
             evaluator.at_round(order)
 
-    def _at_result(self, me: int, order: TrainRound, result: RoundTrained, compute_s: float) -> None:
+    def _at_result(
+        self, me: int, order: TrainRound, result: RoundTrained, compute_s: float
+    ) -> None:
         worker, now_s = self.workers[me], self.simulator.now_s()
         waited_s = max(0.0, now_s - worker.rounds_end_s - compute_s)
         worker.rounds_end_s = now_s

@@ -46,7 +46,11 @@ def open_store(
         RunStoreError: on all ranks, if the directory holds a run that is not to be resumed.
     """
     who = identity(config_text(config), json.loads(resolved_json(config)), config.seed)
-    who |= {"islands": list(topology.island_names), "num_workers": len(topology.workers), "num_ranks": world.size}
+    who |= {
+        "islands": list(topology.island_names),
+        "num_workers": len(topology.workers),
+        "num_ranks": world.size,
+    }
     who["threads_per_rank"] = torch.get_num_threads()
     who |= facts
     shared: dict[str, Any] = world.share(who)

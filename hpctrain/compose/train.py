@@ -224,5 +224,3 @@ class TrainLoop:
         assert self.store is not None
         self.notebook.note("event", {"kind": "abort", "text": text[-2000:]})
         self.store.flush()
-
-

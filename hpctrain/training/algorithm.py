@@ -96,6 +96,7 @@ class IslandTraining:
                 yield from self._learner.stop(state.learner, reason)
             case PeerLost(worker):
                 yield from self._home.leave(state.home, worker)
+                yield from self._learner.lost(state.learner, worker)
             case TimerFired(name):
                 if self._time_is_up(now_s):  # a resumed run may still have an older timer
                     yield from self._home.spend_budget(state.home, name)

@@ -17,9 +17,12 @@ from hpctrain.training.fragments import Fragment
 from hpctrain.training.messages import BudgetSpent, Final, Fresh, Push
 from hpctrain.training.methods import Method
 from hpctrain.training.rules.rule import Applied, Array, OuterRule
+from hpctrain.training.rules.sweep import measure
 from hpctrain.training.state import HomeState
 
 Commands = Iterator[Command]
+
+NOT_FINITE = "it is not finite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Home:
         rule, weight = self._rule(self.fragments[push.fragment], staleness)
         applied = rule.apply(outer, push.data, weight, self.fragments[push.fragment].bounds)
         if applied is None:
-            yield self._refused(push, sender, outer.version, "it is not finite")
+            yield self._refused(push, sender, outer.version, NOT_FINITE)
         else:
             outer.version += 1
             yield self._merged(push, sender, outer.version, staleness, weight, applied)
@@ -99,12 +102,16 @@ class Home:
     def _merge_round(self, state: HomeState, fragment: int, pushes: dict[int, Push]) -> Commands:
         outer = state.outer[fragment]
         senders = sorted(pushes)
+        finite = [worker for worker in senders if _is_finite(pushes[worker].data)]
+        for worker in senders:
+            if worker not in finite:
+                yield self._refused(pushes[worker], worker, outer.version, NOT_FINITE)
         first = pushes[senders[0]]
         total = Push(
             fragment, first.round, outer.version,
             steps=sum(p.steps for p in pushes.values()),
             tokens=sum(p.tokens for p in pushes.values()),
-            data=_mean([pushes[worker].data for worker in senders]),
+            data=_mean([pushes[worker].data for worker in finite or senders]),
         )  # fmt: skip
         rule, weight = self._rule(self.fragments[fragment], 0)
         applied = rule.apply(outer, total.data, weight, self.fragments[fragment].bounds)
@@ -168,6 +175,10 @@ def _row(push: Push, sender: int, version: int, staleness: int) -> dict[str, flo
         "steps": push.steps,
         "tokens": push.tokens,
     }
+
+
+def _is_finite(data: Array) -> bool:
+    return measure(data, data, 0, data.size).finite
 
 
 def _mean(parts: list[Array]) -> Array:

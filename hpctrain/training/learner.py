@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hpctrain.core.events import Cancel, Command, Do, Finish, Send
+from hpctrain.core.events import Cancel, Command, Do, Finish, Note, Send, WorkerId
 from hpctrain.training.fragments import Fragment
 from hpctrain.training.messages import (
     Adopt,
@@ -101,6 +101,16 @@ class Learner:
             state.phase = "finished"
             yield Do(AdoptFinal(state.global_steps, state.finals))
             state.finals = {}
+            yield Finish()
+
+    def lost(self, state: LearnerState, worker: WorkerId) -> Commands:
+        """Another worker is gone for good. Without one of its homes a learner cannot go on."""
+        homes = {fragment.home for fragment in self.fragments}
+        if worker in homes and state.phase != "finished":
+            state.phase = "finished"
+            text = f"worker {worker} was lost, and with it the fragments that lived there"
+            yield Note("event", {"kind": "lost", "text": text})
+            yield Cancel(text)
             yield Finish()
 
     def _order(self, state: LearnerState) -> Commands:

@@ -140,7 +140,11 @@ class IslandLoader:
     def _seed_epoch(self, epoch: int) -> None:
         """Shuffle alike on all ranks, and alike again after a resume."""
         sampler = getattr(self._original.batch_sampler, "sampler", None)
-        if sampler is None or getattr(sampler, "generator", 0) is not None and not self._ours(sampler):
+        if (
+            sampler is None
+            or getattr(sampler, "generator", 0) is not None
+            and not self._ours(sampler)
+        ):
             return
         seed = stream(self._seed, 0, f"shuffle of epoch {epoch}")
         sampler.generator = torch.Generator().manual_seed(seed)

@@ -98,6 +98,10 @@ class Lockstep:
         return self.replica.fragments
 
     @property
+    def exact(self) -> bool:
+        return self.replica.exact
+
+    @property
     def leads(self) -> bool:
         return self.group.rank == 0
 
@@ -168,9 +172,7 @@ class Lockstep:
             case Word.WRITE | Word.WRITE_GRADIENTS:
                 data = np.empty(fragment.numel, np.float32)
                 self.group.broadcast(data)
-                write = (
-                    self.replica.write if word is Word.WRITE else self.replica.write_gradients
-                )
+                write = self.replica.write if word is Word.WRITE else self.replica.write_gradients
                 write(fragment, data)
 
     def _read(self, fragment: Fragment) -> Array:
@@ -189,7 +191,9 @@ class Lockstep:
         views = [
             view.view(t.shape)
             for view, t in zip(
-                torch.split(torch.from_numpy(flat), [t.numel() for t in tensors]), tensors, strict=True
+                torch.split(torch.from_numpy(flat), [t.numel() for t in tensors]),
+                tensors,
+                strict=True,
             )
         ]
         with torch.no_grad():

@@ -51,6 +51,12 @@ class Replica:
         return self.fragments
 
     @property
+    def exact(self) -> bool:
+        """Is everything float32, so that reading gives back what was written?"""
+        tensors = [*self._parameters.values(), *self._buffers.values()]
+        return all(tensor.dtype == torch.float32 for tensor in tensors)
+
+    @property
     def numel(self) -> int:
         """Parameters that are trained."""
         return sum(p.numel() for p in self._parameters.values())

@@ -26,6 +26,11 @@ class ModelPort(Protocol):
     @property
     def fragments(self) -> tuple[Fragment, ...]: ...
 
+    @property
+    def exact(self) -> bool:
+        """Does it hold float32, so that what was written is what will be read?"""
+        ...
+
     def read(self, fragment: Fragment) -> Array: ...
 
     def write(self, fragment: Fragment, data: Array) -> None: ...
@@ -144,4 +149,5 @@ class Round:
             return
         self.model.write(fragment, data)
         if not self.gradients:
-            self.state.anchors[index] = data
+            # A pseudo-gradient must not contain the rounding of what was written.
+            self.state.anchors[index] = data if self.model.exact else self.model.read(fragment)

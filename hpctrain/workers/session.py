@@ -361,5 +361,3 @@ class Orders:
 
     def cancel(self, reason: str) -> None:
         self.cancelled = True
-
-

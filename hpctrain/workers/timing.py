@@ -15,6 +15,8 @@ Array = NDArray[np.float32]
 class TimingModel:
     """Has the fragments of a real model, but one element for each; messages count in full."""
 
+    exact = True
+
     def __init__(self, fragments: tuple[Fragment, ...]) -> None:
         self.fragments = tuple(
             Fragment(
@@ -42,6 +44,8 @@ class TimingModel:
 
 class TrueSizes:
     """Counts messages of a timing model as if they held the real fragments."""
+
+    exact = True
 
     def __init__(self, fragments: tuple[Fragment, ...]) -> None:
         self._bytes = [fragment.numel * 4 for fragment in fragments]

@@ -125,7 +125,9 @@ class TrainingVault:
         return (info.name, info.bytes, info.sha256)
 
 
-def restore_leader(session: Session, state: Mapping[str, Any], in_flight: Mapping[str, Any]) -> None:
+def restore_leader(
+    session: Session, state: Mapping[str, Any], in_flight: Mapping[str, Any]
+) -> None:
     """Put a worker's leader back to where a snapshot found it; messages in flight arrive first."""
     driver = session.driver
     assert driver is not None

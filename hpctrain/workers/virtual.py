@@ -86,9 +86,10 @@ class VirtualWorker:
     def steps_done(self) -> int:
         """Inner steps completed by now, on the machine that is imagined."""
         state = self.state
-        if self.round.state.order is None:
-            return state.before + state.taken
-        return state.before + max(state.taken, self._steps_at(self._simulator.now_s(), math.floor))
+        taken = state.taken
+        if self.round.state.order is not None:
+            taken = max(taken, self._steps_at(self._simulator.now_s(), math.floor))
+        return state.before + taken - state.gradient_owed  # ddp: a step ends with its mean applied
 
     def order(self, work: Any) -> None:
         match work:
@@ -120,6 +121,7 @@ class VirtualWorker:
     def _begin(self, order: TrainRound) -> None:
         state, round = self.state, self.round
         round.begin(order)
+        self._carried_out()
         if state.gradient_owed:
             self._trainee.apply_gradient()
             state.gradient_owed = False
@@ -127,7 +129,6 @@ class VirtualWorker:
         state.taken, state.due = 0, False
         state.began_s, state.last_step = self._simulator.now_s(), order.steps
         state.step_s = self._simulator.cost.round_step_s(self._me, order.round)
-        self._carried_out()
         if order.steps:
             self._on_round(order)
         self._call_back()

@@ -29,7 +29,9 @@ show = "none"
 """
 
 
-def tiny_config(folder: Path, method: str = "heloco", steps: int = 240, sync_every: int = 10) -> Path:
+def tiny_config(
+    folder: Path, method: str = "heloco", steps: int = 240, sync_every: int = 10
+) -> Path:
     """A run.toml for the tiny task; runs go below `folder`."""
     sync_every = 1 if method == "ddp" else sync_every
     path = folder / "tiny.toml"

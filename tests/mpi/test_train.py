@@ -67,7 +67,14 @@ def test_a_budget_in_minutes_ends_the_run(tmp_path: Path) -> None:
 def test_mpich_trains_like_open_mpi(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, "diloco")
     run(2, "train", config)
-    run(2, "train", config, "--set", f'run_dir="{tmp_path}/mpich"', env={"MPI4PY_LIBMPI": str(MPICH)})
+    run(
+        2,
+        "train",
+        config,
+        "--set",
+        f'run_dir="{tmp_path}/mpich"',
+        env={"MPI4PY_LIBMPI": str(MPICH)},
+    )
     assert fingerprints(tmp_path / "run") == fingerprints(tmp_path / "mpich")
 
 

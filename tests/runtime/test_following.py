@@ -220,7 +220,6 @@ def test_a_simulated_run_is_followed_by_one_that_takes_its_steps_one_by_one(
     assert_followed_step_by_step(method, step_s, budget, seed)
 
 
-@pytest.mark.xfail(strict=True, reason="a virtual worker counts a step before its mean is applied")
 def test_a_simulated_run_of_ddp_is_followed_step_by_step() -> None:
     assert_followed_step_by_step(DDP, [0.1, 0.17], Budget(steps=20), seed=0)
 

@@ -407,13 +407,30 @@ def test_a_push_of_who_then_left_still_counts() -> None:
     np.testing.assert_allclose(actor.outer.theta, -3.0)
 
 
-def test_a_mean_that_is_not_finite_leaves_the_fragment_as_it_was() -> None:
+def test_a_synchronous_push_that_is_not_finite_is_left_out_of_the_mean() -> None:
+    actor = Actor("diloco", outer_lr=1.0, outer_momentum=0.0)
+    actor.told(push(0, 0, value=math.nan))
+    commands = actor.told(push(1, 0, value=2.0))
+    assert [c.message.version for c in commands] == [1, 1]
+    np.testing.assert_array_equal(actor.outer.theta, ones(-2.0))
+    assert [note.fields["refused"] for note in actor.notes] == [True, False]
+    assert actor.notes[0].fields["sender"] == 0
+
+
+def test_a_round_without_a_finite_push_leaves_the_fragment_as_it_was() -> None:
     actor = Actor("diloco")
     actor.told(push(0, 0, value=math.nan))
-    commands = actor.told(push(1, 0))
+    commands = actor.told(push(1, 0, value=math.inf))
     assert [c.message.version for c in commands] == [0, 0]
     np.testing.assert_array_equal(actor.outer.theta, ones(0.0))
-    assert actor.notes[0].fields["refused"]
+    assert all(note.fields["refused"] for note in actor.notes)
+
+
+def test_a_learner_ends_when_the_home_of_a_fragment_is_lost() -> None:
+    actor = Actor("heloco")
+    actor.told(Started())
+    commands = actor.told(PeerLost(actor.algorithm.fragments[-1].home))
+    assert any(isinstance(command, Finish) for command in commands)
 
 
 def test_ddp_hands_on_the_mean_gradient() -> None:

@@ -1,0 +1,121 @@
+"""Runs that are stopped, killed and resumed under mpirun."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from hpctrain.storage.checkpoints import CheckpointDir
+from hpctrain.storage.read import open_run
+from tests.mpi.launching import (
+    fingerprints,
+    finish,
+    rounds_so_far,
+    run,
+    start,
+    tiny_config,
+    wait_until,
+)
+
+pytestmark = pytest.mark.mpi
+
+
+@pytest.mark.parametrize(("method", "islands"), [("diloco", 2), ("ddp", 2), ("diloco", 1)])
+def test_a_stopped_synchronous_run_resumes_bit_for_bit(
+    method: str, islands: int, tmp_path: Path
+) -> None:
+    config = tiny_config(tmp_path, method, steps=120 * islands)
+    where = ("--set", f"topology.islands={islands}")
+    run(2, "train", config, *where)
+    other = (*where, "--set", f'run_dir="{tmp_path}/stopped"')
+    slow = ("--set", "task.options.sleep_s=0.02")
+    process = start(2, "train", config, *other, *slow)
+    wait_until(lambda: rounds_so_far(tmp_path / "stopped") >= 5)
+    process.send_signal(signal.SIGTERM)
+    assert "go on with --resume" in finish(process).stdout
+    run(2, "train", config, *other, "--resume")
+    assert fingerprints(tmp_path / "stopped") == fingerprints(tmp_path / "run")
+    rounds = open_run(tmp_path / "stopped").table("round")
+    assert rounds["steps"].sum() == 120 * islands
+
+
+def test_an_asynchronous_run_loses_no_step_to_a_stop(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, "heloco", steps=400)
+    process = start(3, "train", config, "--set", "task.options.sleep_s=0.01")
+    wait_until(lambda: rounds_so_far(tmp_path / "run") >= 6)
+    process.send_signal(signal.SIGUSR1)
+    finish(process)
+    run(3, "train", config, "--resume")
+    store = open_run(tmp_path / "run")
+    updates = store.table("outer_update")
+    trained = store.table("round")["steps"].sum()
+    for fragment in set(updates["fragment"]):
+        assert updates["steps"][updates["fragment"] == fragment].sum() == trained
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, "heloco", steps=600)
+    often = ("--set", "checkpoint.every_minutes=0.005", "--set", "task.options.sleep_s=0.005")
+    process = start(2, "train", config, *often)
+    checkpoints = CheckpointDir(tmp_path / "run")
+    wait_until(lambda: len(checkpoints.complete()) >= 2)
+    _kill_ranks(process)
+    finish(process, code=None)
+    before = rounds_so_far(tmp_path / "run")
+    assert before > 0  # readable after a kill -9
+    run(2, "train", config, "--resume")
+    assert fingerprints(tmp_path / "run")
+
+
+def test_a_finished_run_goes_on_when_its_budget_is_raised(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, "heloco", steps=100)
+    run(2, "train", config)
+    first = fingerprints(tmp_path / "run")
+    run(2, "train", config, "--resume")
+    assert fingerprints(tmp_path / "run") == first  # nothing left to do
+    run(2, "train", config, "--resume", "--set", "stop.steps=200")
+    assert open_run(tmp_path / "run").table("round")["steps"].sum() >= 200
+
+
+def test_another_number_of_ranks_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, "heloco", steps=60)
+    run(2, "train", config)
+    answer = run(3, "train", config, "--resume", code=2)
+    assert answer.stderr.count("checkpoint.resume") == 1
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_run_directory_is_not_overwritten(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, "heloco", steps=60)
+    run(2, "train", config)
+    answer = run(2, "train", config, code=2)
+    assert "resume" in answer.stderr
+
+
+def _kill_ranks(process: subprocess.Popen[str]) -> None:
+    """kill -9 of every rank at once, as a host that dies would."""
+    listing = subprocess.run(
+        ["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True
+    ).stdout.split("\n")[1:]
+    parents = dict(tuple(map(int, line.split())) for line in listing if line.strip())
+    ranks = [pid for pid in parents if _descends(pid, process.pid, parents) and pid != process.pid]
+    for pid in ranks:
+        try:
+            if b"python" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]:
+                os.kill(pid, signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    time.sleep(0.1)
+
+
+def _descends(pid: int, ancestor: int, parents: dict[int, int]) -> bool:
+    while pid in parents:
+        if pid == ancestor:
+            return True
+        pid = parents[pid]
+    return False
