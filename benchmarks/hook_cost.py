@@ -113,7 +113,10 @@ def main() -> None:
         [
             ["one worker, no MPI: per optimizer step", f"{hook_us:.1f} us"],
             ["one of 4 ranks under MPI on these cores: per optimizer step", f"{mpi_us:.1f} us"],
-            [f"a whole training step of {step_ms:.1f} ms", f"{overhead_pct:+.2f} % (IQR {spread:.2f})"],
+            [
+                f"a whole training step of {step_ms:.1f} ms",
+                f"{overhead_pct:+.2f} % (IQR {spread:.2f})",
+            ],
         ],
         {
             "hook_us": round(hook_us, 1),
