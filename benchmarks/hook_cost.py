@@ -1,9 +1,10 @@
 """What hpctrain costs at each optimizer step when nothing is to be exchanged.
 
-`hook_us`: microseconds that the hooks add to an optimizer step, with `sync_every` so large that no round ends: one
-worker without MPI, and one of four ranks under MPI (where every pause looks into the mailbox).
-`overhead_pct`: the built-in language model's whole training step with the hooks against the same loop without
-them, blocks of both in turn in one process, so that a busy machine slows both; the median over blocks.
+`hook_us`: microseconds that the hooks add to an optimizer step, with `sync_every` so large that no
+round ends: one worker without MPI, and one of four ranks under MPI (where every pause looks into
+the mailbox). `overhead_pct`: the built-in language model's whole training step with the hooks
+against the same loop without them, blocks of both in turn in one process, so that a busy machine
+slows both; the median over blocks.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def _step_us(optimizer: torch.optim.Optimizer) -> float:
 
 
 def measure_overhead() -> tuple[float, float, float]:
-    """Percent that the hooks add to a real training step; its milliseconds; the spread of the percents."""
+    """Percent that the hooks add to a real training step, its milliseconds, and the spread."""
     torch.set_num_threads(1)
     bare = make_task(TaskContext(seed=0))
     hooked = make_task(TaskContext(seed=0))

@@ -1,14 +1,16 @@
 """How close an outer update comes to the machine's own memory bandwidth.
 
-A fragment of 25 million float32 parameters gets one pseudo-gradient by HeLoCo: lengths and angles (read D, m),
-correction and update (read D, m, theta; write m, theta), and the look-ahead copy for the answer (read m, theta; write
-the copy). That is 8 + 20 + 12 = 40 bytes per parameter that must cross the memory bus. The yardstick is numpy's copy of
-arrays of the same size (8 bytes per element), measured in turn with the rule.
+A fragment of 25 million float32 parameters gets one pseudo-gradient by HeLoCo: lengths and angles
+(read D, m), correction and update (read D, m, theta; write m, theta), and the look-ahead copy for
+the answer (read m, theta; write the copy). That is 8 + 20 + 12 = 40 bytes per parameter that must
+cross the memory bus. The yardstick is numpy's copy of arrays of the same size (8 bytes per
+element), measured in turn with the rule.
 """
 
 from __future__ import annotations
 
 import tracemalloc
+from itertools import pairwise
 from statistics import median
 from time import perf_counter
 
@@ -33,7 +35,7 @@ def main() -> None:
     delta = generator.standard_normal(P, np.float32) * 0.1
     out = np.empty_like(theta)
     cuts = np.linspace(0, P, TENSORS + 1).astype(int)
-    bounds = tuple((int(a), int(b)) for a, b in zip(cuts, cuts[1:], strict=False))
+    bounds = tuple((int(a), int(b)) for a, b in pairwise(cuts))
     rules: dict[str, tuple[OuterRule, int]] = {
         "heloco": (HeLoCo(0.7, 0.9), MEASURE_BYTES + UPDATE_BYTES + LOOK_AHEAD_BYTES),
         "mla": (MomentumLookAhead(0.7, 0.9), MEASURE_BYTES + UPDATE_BYTES + 8),

@@ -1,4 +1,4 @@
-"""How every benchmark prints its result: a table for people, and one JSON object as the last line."""
+"""How benchmarks print results: a table for people, and one JSON object as the last line."""
 
 from __future__ import annotations
 

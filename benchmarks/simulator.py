@@ -1,8 +1,8 @@
 """How fast virtual time runs: 1,000 workers of unequal speed, 100 rounds each, on one core.
 
-Every push and every answer is a message with latency and bandwidth, every merge runs the real outer rule, on
-fragments of one element (no inner steps are taken: `work = "timing"`). Seconds are those of the processor, so
-that other load on the machine does not count.
+Every push and every answer is a message with latency and bandwidth, every merge runs the real outer
+rule, on fragments of one element (no inner steps are taken: `work = "timing"`). Seconds are those
+of the processor, so that other load on the machine does not count.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def main() -> None:
         "messages": simulator.num_messages,
     }
     print_result(
-        f"{asked.method}: {asked.workers} workers, {asked.rounds} rounds each, {FRAGMENTS} fragments",
+        f"{asked.method}: {asked.workers} workers, {asked.rounds} rounds each, "
+        f"{FRAGMENTS} fragments",
         ["virtual hours", "events", "messages", "rounds (fewest..most)", "CPU s", "events/s"],
         [
             [

@@ -1,10 +1,10 @@
 """What unequal islands reach together, as a fraction of the sum of what each reaches alone.
 
-Four islands of one rank train the built-in language model with emulated paces 1, 1, 2 and 6: a step takes at
-least 60 ms times the pace, mostly asleep, so that the cores of this machine are not the limit (a step of the
-default model is about 10 ms of computing). Each island first trains alone with the same pace, then all
-train together with each method. Rates are steps between the ends of a worker's first and last whole round (of the
-slowest too), so start-up and the end do not count.
+Four islands of one rank train the built-in language model with emulated paces 1, 1, 2 and 6: a step
+takes at least 60 ms times the pace, mostly asleep, so that the cores of this machine are not the
+limit (a step of the default model is about 10 ms of computing). Each island first trains alone with
+the same pace, then all train together with each method. Rates are steps between the ends of a
+worker's first and last whole round (of the slowest too), so start-up and the end do not count.
 """
 
 from __future__ import annotations
@@ -34,14 +34,17 @@ def rates(folder: Path, ranks: int, paces: tuple[int, ...], asked: argparse.Name
           *settings: str) -> dict[int, float]:  # fmt: skip
     """Steps per second of each worker in a run of `ranks` islands."""
     run_dir = Path(tempfile.mkdtemp(dir=folder)) / "run"
-    sync = [] if "method.name=ddp" in settings else ["--set", f"method.sync_every={asked.sync_every}"]
+    is_ddp = "method.name=ddp" in settings
+    sync = [] if is_ddp else ["--set", f"method.sync_every={asked.sync_every}"]
     subprocess.run(
         [
             sys.executable, "-m", "hpctrain", "launch", "-n", str(ranks), "train", "demo/run.toml",
-            "--quiet", "--set", f'run_dir="{run_dir}"', "--set", f"stop.minutes={asked.seconds / 60}",
-            "--set", "stop.steps=1000000000", "--set", "evaluate.every_rounds=0",
+            "--quiet", "--set", f'run_dir="{run_dir}"',
+            "--set", f"stop.minutes={asked.seconds / 60}", "--set", "stop.steps=1000000000",
+            "--set", "evaluate.every_rounds=0",
             "--set", "checkpoint.every_minutes=0", "--set", f"pace.factors={list(paces)}",
-            "--set", f"pace.step_s={asked.step_s}", "--set", "topology.islands='rank'", *sync, *settings,
+            "--set", f"pace.step_s={asked.step_s}", "--set", "topology.islands='rank'",
+            *sync, *settings,
         ],
         cwd=ROOT, check=True, capture_output=True,
     )  # fmt: skip
@@ -54,7 +57,7 @@ def rates(folder: Path, ranks: int, paces: tuple[int, ...], asked: argparse.Name
 
 
 def _rate(times_s: np.ndarray, steps: np.ndarray) -> float:
-    """Steps after the first round by the time since then; the rows of no steps at the end do not count."""
+    """Steps after the first round by the time since then, without the cut end."""
     whole = steps > 0
     times_s, steps = times_s[whole][:-1], steps[whole][:-1]  # the last one was cut short
     return float(steps[1:].sum() / (times_s[-1] - times_s[0]))

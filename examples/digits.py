@@ -1,8 +1,8 @@
-"""A plain torch script with four lines of hpctrain: a small network on noisy images that it makes itself.
+"""A plain torch script with four lines of hpctrain: a small network on images that it makes.
 
-    python examples/digits.py                               # one worker, no MPI
-    hpctrain launch -n 4 examples/digits.py                 # four islands on this machine
-    srun python examples/digits.py                          # on a cluster
+python examples/digits.py                               # one worker, no MPI
+hpctrain launch -n 4 examples/digits.py                 # four islands on this machine
+srun python examples/digits.py                          # on a cluster
 """
 
 import torch

@@ -34,8 +34,8 @@ def init(**settings: Any) -> Run:
 
     Args:
         settings: what `run.toml` can say, as keywords: `method="heloco"`, `sync_every=50`,
-            `run_dir="runs/a"`, `resume=True`, `seed=1`; whole sections as dicts: `stop={"steps": 10_000}`.
-            See docs/guide.md for all of them.
+            `run_dir="runs/a"`, `resume=True`, `seed=1`; whole sections as dicts: `stop={"steps":
+            10_000}`. See docs/guide.md for all of them.
 
     Returns:
         The run. Its `prepare(model, optimizer, ...)` makes a loop part of it.

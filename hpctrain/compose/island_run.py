@@ -96,9 +96,9 @@ class IslandRun:
 
     def maybe_serve(self, step_s: float) -> None:
         """Start the service thread if steps are long enough to need it."""
-        if self._service is None and self.config.runtime.service_thread == "auto":
-            if step_s >= WORTH_IT_S and not self.method.synchronous:
-                self._start_service()
+        automatic = self.config.runtime.service_thread == "auto" and self._service is None
+        if automatic and step_s >= WORTH_IT_S and not self.method.synchronous:
+            self._start_service()
 
     def finish(self) -> None:
         """Leave the run in good order; afterwards the model holds the outcome."""
@@ -256,7 +256,7 @@ class IslandRun:
 
 
 def checkpoint_to_resume(config: RunConfig, world: World, topology: Topology) -> Checkpoint | None:
-    """Collective. The newest complete checkpoint of the run, if it is to be resumed and there is one.
+    """Collective. The newest complete checkpoint, if the run is to be resumed and there is one.
 
     Raises:
         ConfigError: if it was made by another number of ranks or workers.
@@ -273,9 +273,9 @@ def checkpoint_to_resume(config: RunConfig, world: World, topology: Topology) ->
     now = [list(worker.ranks) for worker in topology.workers]
     if checkpoint.meta["workers"] != now:
         raise ConfigError(
-            f"{config.source}: checkpoint.resume: the checkpoint {checkpoint.path} was made by workers of "
-            f"the ranks {checkpoint.meta['workers']}, but now they are {now}; start the same number of "
-            "ranks with the same topology"
+            f"{config.source}: checkpoint.resume: {checkpoint.path} was made by workers of the "
+            f"ranks {checkpoint.meta['workers']}, but now they are {now}; start the same number "
+            "of ranks with the same topology"
         )
     return checkpoint
 

@@ -1,8 +1,8 @@
 """`hpctrain replay`: make a recorded run again, in one process, and compare it bit for bit.
 
-A full recording holds the results of all rounds: the algorithm alone is replayed, without model, data or GPU. A
-recording of the order is followed by the training itself: every rank becomes a thread, takes the same inner
-steps on the same data, and handles its messages in the recorded order.
+A full recording holds the results of all rounds: the algorithm alone is replayed, without model,
+data or GPU. A recording of the order is followed by the training itself: every rank becomes a
+thread, takes the same inner steps on the same data, and handles its messages in the recorded order.
 """
 
 from __future__ import annotations
@@ -132,9 +132,10 @@ def _report(run_dir: Path, expected: dict[int, str], found: dict[int, str]) -> i
         )
         return 0
     console.print(
-        f"different: {len(different)} of {len(expected)} fragments of {run_dir} end with other bits: "
-        f"{different}. Same machine type, torch version and threads? Inner steps on a GPU, or summed over "
-        'more than two ranks, do not repeat to the bit; record with runtime.record = "full"',
+        f"different: {len(different)} of {len(expected)} fragments of {run_dir} end with other "
+        f"bits: {different}. Same machine type, torch version and threads? Inner steps on a GPU, "
+        "or summed over more than two ranks, do not repeat to the bit; record with "
+        'runtime.record = "full"',
         soft_wrap=True,
     )
     return 1

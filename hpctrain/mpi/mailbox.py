@@ -1,9 +1,9 @@
 """The mailbox over MPI: a small header, then the arrays as they lie in memory. Nobody waits.
 
-Order for each pair comes from two facts: MPI delivers messages of one sender, receiver and tag in order, and a
-message is handed over only when all that were begun before it by the same sender are complete. Open MPI refuses
-messages over 2^31 bytes, so large arrays travel in pieces. MPI makes progress only inside MPI calls, so
-`receive` also moves what is being sent.
+Order for each pair comes from two facts: MPI delivers messages of one sender, receiver and tag in
+order, and a message is handed over only when all that were begun before it by the same sender are
+complete. Open MPI refuses messages over 2^31 bytes, so large arrays travel in pieces. MPI makes
+progress only inside MPI calls, so `receive` also moves what is being sent.
 """
 
 from __future__ import annotations

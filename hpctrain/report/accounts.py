@@ -9,7 +9,7 @@ import numpy as np
 
 from hpctrain.report.facts import RunFacts
 from hpctrain.report.records import Records
-from hpctrain.report.tables import Array, Table, chosen, num_rows, total
+from hpctrain.report.tables import Array, Table, chosen, total
 
 PHASES = ("compute", "exchange", "wait", "evaluate", "checkpoint")
 

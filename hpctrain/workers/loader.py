@@ -15,8 +15,8 @@ from hpctrain.core.seeds import stream
 class ShardedBatches:
     """Every `count`-th batch of a batch sampler, from `index` on.
 
-    All shards have the same number of batches, as ranks in lockstep must: an incomplete last group is filled
-    up from the beginning of the epoch.
+    All shards have the same number of batches, as ranks in lockstep must: an incomplete last group
+    is filled up from the beginning of the epoch.
     """
 
     def __init__(self, batches: Any, index: int, count: int) -> None:
@@ -48,15 +48,16 @@ class ShardedBatches:
 
 
 class IslandLoader:
-    """Stands in for the user's loader: same length, same batches, but only this rank's share of them.
+    """Stands in for the user's loader: the same batches, but only this rank's share of them.
 
-    After a resume, epochs that are over are empty, and the one in progress begins behind the last batch that was
-    trained on; `arrived` is called when that point is reached.
+    After a resume, epochs that are over are empty, and the one in progress begins behind the last
+    batch that was trained on; `arrived` is called when that point is reached.
 
     Args:
         loader: of the user.
         index, count: which of how many shards; (0, 1) leaves the data as they are.
-        seed: of the shuffling, if the sampler has no generator of its own: all ranks must draw alike.
+        seed: of the shuffling, if the sampler has no generator of its own: all ranks must draw
+            alike.
         counted: told how many samples (of integer sequences: tokens) each batch has.
     """
 
@@ -140,10 +141,8 @@ class IslandLoader:
     def _seed_epoch(self, epoch: int) -> None:
         """Shuffle alike on all ranks, and alike again after a resume."""
         sampler = getattr(self._original.batch_sampler, "sampler", None)
-        if (
-            sampler is None
-            or getattr(sampler, "generator", 0) is not None
-            and not self._ours(sampler)
+        if sampler is None or (
+            getattr(sampler, "generator", 0) is not None and not self._ours(sampler)
         ):
             return
         seed = stream(self._seed, 0, f"shuffle of epoch {epoch}")
@@ -155,7 +154,7 @@ class IslandLoader:
 
 
 def num_samples(batch: Any) -> int:
-    """What a batch counts for: elements of a 2-D integer tensor (tokens), else its first dimension."""
+    """What a batch counts for: the tokens of a 2-D integer tensor, else its first dimension."""
     first = _first_tensor(batch)
     if first is None or first.dim() == 0:
         return 1

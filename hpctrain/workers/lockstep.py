@@ -1,7 +1,8 @@
 """The ranks of one worker in lockstep: the leader decides, the others follow its words.
 
-Gradients are averaged over the ranks before each optimizer step, so all ranks hold the same parameters, and the
-leader can speak for them. Between steps it says what to do in two integers; `GO` means: take the next step.
+Gradients are averaged over the ranks before each optimizer step, so all ranks hold the same
+parameters, and the leader can speak for them. Between steps it says what to do in two integers;
+`GO` means: take the next step.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ class Lockstep:
         replica: this rank's copy of the model, or its shards.
         group: the ranks of the worker.
         save: writes this rank's part of a snapshot, given its number.
-        average: whether gradients are ours to average; False if the user's model does it (DDP, FSDP2).
+        average: whether gradients are ours to average; False if the user's model does it (DDP,
+            FSDP2).
     """
 
     def __init__(

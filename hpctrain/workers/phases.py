@@ -1,4 +1,4 @@
-"""Where a worker's time goes: one phase at a time, so that the phases of a run add up to the run."""
+"""Where a worker's time goes: one phase at a time, so that phases add up to the run."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
 """A torch model as flat float32 fragments, and back.
 
-Parameters that require a gradient are outer parameters. Buffers of floating point (BatchNorm statistics) form a
-fragment of their own, which is averaged; integer buffers stay local. Nothing is assumed about dtype, device or
-memory layout of the model: fragments are float32 on the host. On a GPU the staging memory is pinned
-and copies run on a stream of their own. Parameters that FSDP2 has sharded (DTensor) are gathered on reading and
-cut again on writing; all ranks of the worker must then call `read` and `write` together.
+Parameters that require a gradient are outer parameters. Buffers of floating point (BatchNorm
+statistics) form a fragment of their own, which is averaged; integer buffers stay local. Nothing is
+assumed about dtype, device or memory layout of the model: fragments are float32 on the host. On a
+GPU the staging memory is pinned and copies run on a stream of their own. Parameters that FSDP2 has
+sharded (DTensor) are gathered on reading and cut again on writing; all ranks of the worker must
+then call `read` and `write` together.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Replica:
         self._copier.to_model(data, self._tensors(fragment), fragment.bounds)
 
     def read_gradients(self, fragment: Fragment) -> Array:
-        """A new array with the gradients of `fragment`; zeros where there is none. Buffers: values."""
+        """A new array of the gradients of `fragment`, zeros where there is none. Buffers: values."""
         if fragment.kind == "buffers":
             return self.read(fragment)
         tensors = [_full(_gradient(t)) for t in self._tensors(fragment)]

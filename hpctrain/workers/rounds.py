@@ -1,7 +1,7 @@
-"""The round that a worker is in: where it started, what it owes, and how its orders are carried out.
+"""The round that a worker is in: where it started, what it owes, how orders are carried out.
 
-This is the part of a workplace that is the same on MPI and in virtual time: it knows the model and the orders of
-`training`, but neither clock, nor messages, nor who takes the steps.
+This is the part of a workplace that is the same on MPI and in virtual time: it knows the model and
+the orders of `training`, but neither clock, nor messages, nor who takes the steps.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Array = NDArray[np.float32]
 
 
 class ModelPort(Protocol):
-    """What a round needs of a model: `Replica` has it, and so has the timing model of the simulator."""
+    """What a round needs of a model: `Replica` has it, and the timing model of the simulator."""
 
     @property
     def fragments(self) -> tuple[Fragment, ...]: ...
@@ -48,8 +48,10 @@ class RoundState:
     Attributes:
         order: the round, None before the first.
         steps, tokens: done in this round.
-        anchors: per fragment what the round started from, and what its pseudo-gradient is taken from.
-        ended: per fragment the values at the last push, kept with overlap only, until its answer is merged.
+        anchors: per fragment what the round started from, and what its pseudo-gradient is taken
+            from.
+        ended: per fragment the values at the last push, kept with overlap only, until its answer is
+            merged.
         expects: fragments that must be merged before the round may end.
     """
 
@@ -106,7 +108,7 @@ class Round:
         state.expects.remove(order.fragment)
 
     def adopt_final(self, order: AdoptFinal) -> None:
-        """Take over the final fragments; of `ddp` only the buffers, for its homes keep gradients."""
+        """Take over the final fragments; of `ddp` only buffers, for its homes keep gradients."""
         self.state.global_steps = order.global_steps
         for index, data in order.adopt.items():
             if not self.gradients or self.model.fragments[index].kind == "buffers":

@@ -1,8 +1,9 @@
 """A thread that answers other workers while this one is inside an inner step.
 
-Asynchronous workers wait for the answers of homes, and a home that looks into its mailbox only between steps of
-300 ms makes all others wait that long. The thread looks once a millisecond; more often, or in a blocking
-receive, it would cost the training up to half its speed. Steps shorter than `WORTH_IT_S` need no thread.
+Asynchronous workers wait for the answers of homes, and a home that looks into its mailbox only
+between steps of 300 ms makes all others wait that long. The thread looks once a millisecond; more
+often, or in a blocking receive, it would cost the training up to half its speed. Steps shorter than
+`WORTH_IT_S` need no thread.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""A training run from the inside of one rank: hooks on the user's optimizer, and what happens at each pause.
+"""A training run from inside one rank: hooks on the optimizer, and what happens at each pause.
 
-The user's loop stays the user's. A hook before each optimizer step averages gradients over the ranks of the worker
-(and, for `ddp`, over all workers); a hook after it is a *pause*: messages are handled, fresh parameters are merged,
-rounds end and begin. Between two pauses, a service thread may answer other workers (see `service.py`).
+The user's loop stays the user's. A hook before each optimizer step averages gradients over the
+ranks of the worker (and, for `ddp`, over all workers); a hook after it is a *pause*: messages are
+handled, fresh parameters are merged, rounds end and begin. Between two pauses, a service thread may
+answer other workers (see `service.py`).
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ class Session:
         self._stop_reason = reason
 
     def finish(self) -> None:
-        """The loop has ended: push what there is, wait until all have left, take over the outcome."""
+        """The loop has ended: push what there is, wait until all have left, adopt the outcome."""
         if self.ended:
             return
         if self.driver is not None and not self.driver.finished:
@@ -291,7 +292,7 @@ class Session:
         self.driver.handle(Done(result))
 
     def note_the_rest(self) -> None:
-        """Note what happened after the last round, as a round of no steps: waiting, the last exchange."""
+        """Note what came after the last round, as a round of no steps: waiting, an exchange."""
         if self.driver is not None:
             learner = self.driver.state.learner
             self._note_round(learner.round, 0, 0, min(learner.versions, default=0))

@@ -1,4 +1,4 @@
-"""The loop of `hpctrain train`: a task's batches through its model, one optimizer step at a time."""
+"""The loop of `hpctrain train`: a task's batches through its model, one step at a time."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Trainer:
             self.task.scheduler.step()
 
     def apply_owed_gradient(self) -> None:
-        """The optimizer's step that a resumed run still owes: its gradient is there, and unscaled."""
+        """The step that a resumed run still owes: its gradient is there, and unscaled."""
         self.task.optimizer.step()
         if self.task.scheduler is not None:
             self.task.scheduler.step()

@@ -1,8 +1,8 @@
 """A worker's ranks in virtual time: real inner steps, taken when their results are needed.
 
-Steps are taken lazily: all that matters is that those before a merge are taken before it, and those after it
-after. So a merge in the middle of a round (overlap) or a round cut short happens at the very step at which it would
-happen on a machine with the speeds of the cost model.
+Steps are taken lazily: all that matters is that those before a merge are taken before it, and those
+after it after. So a merge in the middle of a round (overlap) or a round cut short happens at the
+very step at which it would happen on a machine with the speeds of the cost model.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Starts programs under mpirun for tests: in a subprocess, with a timeout, never inside pytest itself."""
+"""Starts programs under mpirun for tests: in a subprocess, with a timeout, never in pytest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nobody hangs: a rank that fails, a launcher of another MPI, settings that are wrong on all ranks."""
+"""Nobody hangs: a rank that fails, a launcher of another MPI, settings that are wrong."""
 
 from __future__ import annotations
 

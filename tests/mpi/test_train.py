@@ -1,4 +1,4 @@
-"""Training under mpirun, seen from outside: every method, one or several ranks a worker, and both MPIs."""
+"""Training under mpirun, seen from outside: every method, ranks in lockstep, both MPIs."""
 
 from __future__ import annotations
 

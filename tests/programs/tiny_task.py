@@ -18,7 +18,7 @@ def task(context: TaskContext) -> TinyTask:
 
 
 class TinyTask:
-    """Regression on a line through noise. Options: `fail_at`, `nan_at`: a step; `fail_rank`; `sleep_s`."""
+    """Regression on a line. Options: `fail_at`, `nan_at` (a step), `fail_rank`, `sleep_s`."""
 
     clip_norm = None
     scheduler = None
