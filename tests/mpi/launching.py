@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from hpctrain.storage.read import open_run
 
@@ -62,6 +63,16 @@ def run(
 ) -> subprocess.CompletedProcess[str]:  # fmt: skip
     """Run to the end, and check the exit code (None: any but 0)."""
     return finish(start(num_ranks, *arguments, env=env), code, timeout_s)
+
+
+def train_all(num_ranks: int, config: Path, runs: dict[str, list[str]], **more: Any) -> Path:
+    """Train `config` once for each of `runs` (name -> overrides) in one job; the folder of all runs."""
+    words: list[str] = []
+    for name, overrides in runs.items():
+        words += ["--"] if words else []
+        words += [f'run_dir="{config.parent}/{name}"', *overrides]
+    run(num_ranks, ROOT / "tests" / "programs" / "train_all.py", config, *words, **more)
+    return config.parent
 
 
 def finish(

@@ -16,11 +16,8 @@ from tests.mpi.launching import MPICH, ROOT, run, tiny_config
 pytestmark = pytest.mark.mpi
 
 
-@pytest.mark.parametrize("method", ["heloco", "diloco"])
-def test_an_exception_on_one_rank_ends_the_job_with_its_traceback(
-    method: str, tmp_path: Path
-) -> None:
-    config = tiny_config(tmp_path, method, steps=10**7)
+def test_an_exception_on_one_rank_ends_the_job_with_its_traceback(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, "diloco", steps=10**7)  # the others wait for its pushes
     began_s = time.monotonic()
     answer = run(
         3, "train", config, "--set", "task.options.fail_at=30",
@@ -30,17 +27,6 @@ def test_an_exception_on_one_rank_ends_the_job_with_its_traceback(
     assert "[rank 1] RuntimeError: the tiny task fails on purpose" in answer.stderr
     events = open_run(tmp_path / "run").table("event")
     assert "abort" in set(events["kind"])
-
-
-def test_a_pseudo_gradient_that_is_not_finite_is_refused_and_the_run_goes_on(
-    tmp_path: Path,
-) -> None:
-    config = tiny_config(tmp_path, "heloco", steps=200)
-    run(2, "train", config, "--set", "task.options.nan_at=25")
-    updates = open_run(tmp_path / "run").table("outer_update")
-    assert "it is not finite" in set(updates["reason"])
-    losses = open_run(tmp_path / "run").table("evaluation")["loss"]
-    assert all(loss < 100 for loss in losses)
 
 
 @pytest.mark.skipif(not MPICH.exists(), reason=f"no MPICH at {MPICH}; `make setup` puts it there")

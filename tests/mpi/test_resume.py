@@ -19,29 +19,69 @@ from tests.mpi.launching import (
     run,
     start,
     tiny_config,
+    train_all,
     wait_until,
 )
 
 pytestmark = pytest.mark.mpi
 
 
-@pytest.mark.parametrize(("method", "islands"), [("diloco", 2), ("ddp", 2), ("diloco", 1)])
-def test_a_stopped_synchronous_run_resumes_bit_for_bit(
-    method: str, islands: int, tmp_path: Path
-) -> None:
-    config = tiny_config(tmp_path, method, steps=120 * islands)
-    where = ("--set", f"topology.islands={islands}")
-    run(2, "train", config, *where)
-    other = (*where, "--set", f'run_dir="{tmp_path}/stopped"')
-    slow = ("--set", "task.options.sleep_s=0.02")
-    process = start(2, "train", config, *other, *slow)
-    wait_until(lambda: rounds_so_far(tmp_path / "stopped") >= 5)
+CASES = {"diloco": ("diloco", 2), "ddp": ("ddp", 2), "lockstep": ("diloco", 1)}
+
+
+def overrides(name: str) -> list[str]:
+    method, islands = CASES[name]
+    sync_every = 1 if method == "ddp" else 10
+    return [
+        f"method.name={method}", f"method.sync_every={sync_every}",
+        f"topology.islands={islands}", f"stop.steps={120 * islands}",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runs of `CASES` without an interruption, and one whose budget is raised at the end."""
+    config = tiny_config(tmp_path_factory.mktemp("runs"))
+    runs = {name: overrides(name) for name in CASES} | {
+        "raised": ["stop.steps=100"],
+    }
+    return train_all(2, config, runs)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_stopped_synchronous_run_resumes_bit_for_bit(name: str, uninterrupted: Path) -> None:
+    config, run_dir = uninterrupted / "tiny.toml", uninterrupted / f"{name}_stopped"
+    settings = [f'run_dir="{run_dir}"', *overrides(name)]
+    flags = [word for item in settings for word in ("--set", item)]
+    process = start(2, "train", config, *flags, "--set", "task.options.sleep_s=0.02")
+    wait_until(lambda: rounds_so_far(run_dir) >= 5)
     process.send_signal(signal.SIGTERM)
     assert "go on with --resume" in finish(process).stdout
-    run(2, "train", config, *other, "--resume")
-    assert fingerprints(tmp_path / "stopped") == fingerprints(tmp_path / "run")
-    rounds = open_run(tmp_path / "stopped").table("round")
-    assert rounds["steps"].sum() == 120 * islands
+    run(2, "train", config, *flags, "--resume")
+    assert fingerprints(run_dir) == fingerprints(uninterrupted / name)
+    assert open_run(run_dir).table("round")["steps"].sum() == 120 * CASES[name][1]
+
+
+def test_a_finished_run_goes_on_when_its_budget_is_raised(uninterrupted: Path) -> None:
+    again = [f'run_dir="{uninterrupted}/raised"', "checkpoint.resume=true"]
+    first = fingerprints(uninterrupted / "raised")
+    train_all(2, uninterrupted / "tiny.toml", {"raised": [*again, "stop.steps=100"]})
+    assert fingerprints(uninterrupted / "raised") == first  # nothing left to do
+    train_all(2, uninterrupted / "tiny.toml", {"raised": [*again, "stop.steps=200"]})
+    assert open_run(uninterrupted / "raised").table("round")["steps"].sum() >= 200
+
+
+def test_another_number_of_ranks_is_refused_before_anything_starts(uninterrupted: Path) -> None:
+    where = ("--set", f'run_dir="{uninterrupted}/raised"')
+    answer = run(3, "train", uninterrupted / "tiny.toml", *where, "--resume", code=2)
+    assert answer.stderr.count("checkpoint.resume") == 1
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_run_directory_is_not_overwritten(uninterrupted: Path) -> None:
+    where = ("--set", f'run_dir="{uninterrupted}/raised"')
+    answer = run(2, "train", uninterrupted / "tiny.toml", *where, code=2)
+    assert "resume" in answer.stderr
 
 
 def test_an_asynchronous_run_loses_no_step_to_a_stop(tmp_path: Path) -> None:
@@ -70,31 +110,6 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
     assert before > 0  # readable after a kill -9
     run(2, "train", config, "--resume")
     assert fingerprints(tmp_path / "run")
-
-
-def test_a_finished_run_goes_on_when_its_budget_is_raised(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, "heloco", steps=100)
-    run(2, "train", config)
-    first = fingerprints(tmp_path / "run")
-    run(2, "train", config, "--resume")
-    assert fingerprints(tmp_path / "run") == first  # nothing left to do
-    run(2, "train", config, "--resume", "--set", "stop.steps=200")
-    assert open_run(tmp_path / "run").table("round")["steps"].sum() >= 200
-
-
-def test_another_number_of_ranks_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, "heloco", steps=60)
-    run(2, "train", config)
-    answer = run(3, "train", config, "--resume", code=2)
-    assert answer.stderr.count("checkpoint.resume") == 1
-    assert "Traceback" not in answer.stderr
-
-
-def test_a_run_directory_is_not_overwritten(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, "heloco", steps=60)
-    run(2, "train", config)
-    answer = run(2, "train", config, code=2)
-    assert "resume" in answer.stderr
 
 
 def _kill_ranks(process: subprocess.Popen[str]) -> None:

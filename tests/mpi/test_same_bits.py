@@ -1,50 +1,35 @@
-"""One run, three ways: on MPI, in virtual time, and as threads, following the same recording."""
+"""One run in virtual time and on MPI, following the same recording: the same bits on every home."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.mpi.launching import ROOT, fingerprints, run, tiny_config
+from hpctrain.compose import simulate
+from hpctrain.config import load_config
+from tests.mpi.launching import fingerprints, tiny_config, train_all
 
 pytestmark = pytest.mark.mpi
 
-
-@pytest.mark.parametrize("overlap", ["false", "true"])
-def test_mpi_follows_a_simulated_run_to_the_same_bits(overlap: str, tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, "heloco")
-    same = ("--set", f"method.overlap={overlap}", "--set", "runtime.threads_per_rank=1")
-    _hpctrain(
-        "simulate", config, "--workers", "3", "--set", "simulate.step_s=[0.01, 0.017, 0.043]",
-        "--set", "runtime.record='order'", "--set", f'run_dir="{tmp_path}/simulated"', *same,
-    )  # fmt: skip
-    run(3, "train", config, *same, "--set", f'runtime.follow="{tmp_path}/simulated"')
-    assert fingerprints(tmp_path / "run") == fingerprints(tmp_path / "simulated")
+CASES = {
+    "heloco": ["method.name=heloco"],
+    "overlap": ["method.name=mla", "method.overlap=true"],
+    "ddp": ["method.name=ddp", "method.sync_every=1"],
+}
 
 
-@pytest.mark.parametrize("record", ["order", "full"])
-def test_an_asynchronous_run_on_mpi_is_replayed_to_the_same_bits(
-    record: str, tmp_path: Path
-) -> None:
-    config = tiny_config(tmp_path, "heloco")
-    run(3, "train", config, "--set", f"runtime.record='{record}'", "--set", "method.overlap=true")
-    answer = _hpctrain("replay", tmp_path / "run")
-    assert "identical" in answer.stdout
-
-
-def test_workers_of_two_ranks_are_replayed_too(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, "mla")
-    run(4, "train", config, "--set", "topology.islands=2", "--set", "runtime.record='order'")
-    assert "identical" in _hpctrain("replay", tmp_path / "run").stdout
-
-
-def _hpctrain(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "hpctrain", *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
+def test_mpi_follows_simulated_runs_to_the_same_bits(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path)
+    same = ["runtime.threads_per_rank=1", "stop.steps=150"]
+    for name, overrides in CASES.items():
+        assert simulate(load_config(config, [
+            *overrides, *same, "simulate.workers=3", "simulate.step_s=[0.01, 0.017, 0.043]",
+            "runtime.record=order", f'run_dir="{tmp_path}/{name}"',
+        ])) == 0  # fmt: skip
+    train_all(3, config, {
+        f"{name}_mpi": [*overrides, *same, f'runtime.follow="{tmp_path}/{name}"']
+        for name, overrides in CASES.items()
+    })  # fmt: skip
+    for name in CASES:
+        assert fingerprints(tmp_path / f"{name}_mpi") == fingerprints(tmp_path / name), name

@@ -1,4 +1,4 @@
-"""Training under mpirun, seen from outside: every method, ranks in lockstep, both MPIs."""
+"""Training under mpirun, seen from outside: every method, ranks in lockstep, recordings, both MPIs."""
 
 from __future__ import annotations
 
@@ -8,88 +8,104 @@ import numpy as np
 import pytest
 import torch
 
+from hpctrain.compose import replay
 from hpctrain.storage.read import open_run
-from tests.mpi.launching import MPICH, fingerprints, run, tiny_config
+from tests.mpi.launching import MPICH, fingerprints, run, tiny_config, train_all
 
 pytestmark = pytest.mark.mpi
 
 METHODS = ["ddp", "diloco", "async_nesterov", "mla", "heloco"]
+BY_METHOD = {
+    name: [f"method.name={name}", f"method.sync_every={1 if name == 'ddp' else 10}"]
+    for name in METHODS
+}
+RUNS = BY_METHOD | {
+    "overlap": ["method.name=mla", "method.overlap=true", "runtime.record=order"],
+    "full": ["runtime.record=full"],
+    "pairs": ["method.name=diloco", "topology.islands=2"],
+    "async_pairs": ["method.name=mla", "topology.islands=2", "runtime.record=order"],
+    "one_worker": ["topology.islands=1"],
+    "minutes": ["stop.steps=1000000000", "stop.minutes=0.02"],
+    "diverging": ["task.options.nan_at=15"],
+    "bfloat16": ["runtime.amp=bfloat16"],
+}
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_trains_four_islands_and_loses_no_step(method: str, tmp_path: Path) -> None:
-    run(4, "train", tiny_config(tmp_path, method))
-    rounds = open_run(tmp_path / "run").table("round")
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All runs of `RUNS` by four ranks, in one job."""
+    config = tiny_config(tmp_path_factory.mktemp("runs"))
+    return train_all(4, config, RUNS, timeout_s=300)
+
+
+@pytest.mark.parametrize("name", [*METHODS, "overlap", "minutes", "bfloat16"])
+def test_four_islands_train_and_lose_no_step(name: str, runs: Path) -> None:
+    store = open_run(runs / name)
+    rounds = store.table("round")
     assert set(rounds["worker"]) == {0, 1, 2, 3}
-    assert sum(rounds["steps"]) >= 240
-    updates = open_run(tmp_path / "run").table("outer_update")
+    assert name == "minutes" or sum(rounds["steps"]) >= 240
+    updates = store.table("outer_update")
     for fragment in set(updates["fragment"]):
         merged = updates["steps"][updates["fragment"] == fragment].sum()
         assert merged == rounds["steps"].sum()
-    losses = open_run(tmp_path / "run").table("evaluation")["loss"]
-    assert np.all(losses < 5.5)  # untrained: about 6
+    assert np.all(store.table("evaluation")["loss"] < 5.5)  # untrained: about 6
 
 
-def test_workers_of_two_ranks_compute_in_lockstep(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, "diloco")
-    run(4, "train", config, "--set", "topology.islands=2")
-    store = open_run(tmp_path / "run")
-    assert set(store.table("round")["worker"]) == {0, 1}
-    checkpoint = max((tmp_path / "run" / "checkpoints").iterdir())
+def test_workers_of_two_ranks_compute_in_lockstep(runs: Path) -> None:
+    assert set(open_run(runs / "pairs").table("round")["worker"]) == {0, 1}
+    checkpoint = max((runs / "pairs" / "checkpoints").iterdir())
     models = [
         torch.load(checkpoint / f"rank-0000{rank}.pt", weights_only=True) for rank in range(4)
     ]
+    first = _parameters(models[0])
     for model in models[1:]:
-        first, other = (_parameters(m) for m in (models[0], model))
+        other = _parameters(model)
         assert first.keys() == other.keys()
         assert all(torch.equal(first[name], other[name]) for name in first)
 
 
-def test_one_worker_of_two_ranks_needs_no_other_island(tmp_path: Path) -> None:
-    run(2, "train", tiny_config(tmp_path, "heloco"), "--set", "topology.islands=1")
-    assert set(open_run(tmp_path / "run").table("round")["worker"]) == {0}
+def test_one_worker_of_four_ranks_needs_no_other_island(runs: Path) -> None:
+    assert set(open_run(runs / "one_worker").table("round")["worker"]) == {0}
 
 
-def test_overlap_trains_on_while_answers_are_under_way(tmp_path: Path) -> None:
-    run(3, "train", tiny_config(tmp_path, "mla"), "--set", "method.overlap=true")
-    rounds = open_run(tmp_path / "run").table("round")
-    updates = open_run(tmp_path / "run").table("outer_update")
-    assert updates["steps"][updates["fragment"] == 0].sum() == rounds["steps"].sum()
+def test_a_worker_that_diverges_is_refused_and_the_others_go_on(runs: Path) -> None:
+    store = open_run(runs / "diverging")
+    updates = store.table("outer_update")
+    refused = updates["refused"] == 1
+    assert set(updates["sender"][refused]) == {0}
+    assert set(updates["reason"][refused]) == {"it is not finite"}
+    assert np.all(np.isfinite(store.table("evaluation")["loss"]))
 
 
-def test_a_budget_in_minutes_ends_the_run(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, "heloco", steps=10**9)
-    run(2, "train", config, "--set", "stop.minutes=0.03")
-    assert fingerprints(tmp_path / "run")
+@pytest.mark.parametrize("name", ["overlap", "full", "async_pairs"])
+def test_an_asynchronous_run_is_replayed_to_the_same_bits(
+    name: str, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert replay(runs / name) == 0
+    assert "identical" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(not MPICH.exists(), reason=f"no MPICH at {MPICH}; `make setup` puts it there")
-def test_mpich_trains_like_open_mpi(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, "diloco")
-    run(2, "train", config)
-    run(
-        2,
-        "train",
-        config,
-        "--set",
-        f'run_dir="{tmp_path}/mpich"',
-        env={"MPI4PY_LIBMPI": str(MPICH)},
-    )
-    assert fingerprints(tmp_path / "run") == fingerprints(tmp_path / "mpich")
+def test_mpich_trains_to_the_same_bits_as_open_mpi(runs: Path) -> None:
+    config = runs / "tiny.toml"
+    settings = [word for item in BY_METHOD["diloco"] for word in ("--set", item)]
+    where = ("--set", f'run_dir="{runs}/mpich"')
+    run(4, "train", config, *settings, *where, env={"MPI4PY_LIBMPI": str(MPICH)})
+    assert fingerprints(runs / "mpich") == fingerprints(runs / "diloco")
 
 
-def _parameters(part: dict) -> dict[str, torch.Tensor]:
+def _parameters(part: object) -> dict[str, torch.Tensor]:
+    """Every tensor of the model in a part of a checkpoint, but BatchNorm's, which are a rank's own."""
     found: dict[str, torch.Tensor] = {}
 
     def visit(node: object, path: str) -> None:
         if isinstance(node, torch.Tensor) and "model" in path and "running" not in path:
             found[path] = node
-        items = node.items() if isinstance(node, dict) else ()
-        for key, value in items:
-            visit(value, f"{path}/{key}")
+        children = node.items() if isinstance(node, dict) else ()
         if isinstance(node, (list, tuple)):
-            for index, value in enumerate(node):
-                visit(value, f"{path}/{index}")
+            children = enumerate(node)
+        for key, value in children:
+            visit(value, f"{path}/{key}")
 
     visit(part, "")
     assert found
