@@ -17,6 +17,7 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup      ## train a small language model on four unequal islands, and draw what happened
+	@rm -rf runs/demo
 	$(BIN)/hpctrain launch -n 4 train demo/run.toml
 	$(BIN)/hpctrain show runs/demo --plot
 

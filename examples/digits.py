@@ -25,10 +25,12 @@ scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=8)
 model, optimizer, loader, scheduler = run.prepare(model, optimizer, loader, scheduler)
 
 for epoch in range(8):
+    total = 0.0
     for x, y in loader:
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
+        total += loss.item()
     scheduler.step()
-    run.report(epoch=epoch, loss=loss.item())
+    run.report(epoch=epoch, loss=total / len(loader))

@@ -62,6 +62,9 @@ _set_option = click.option(
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def train(config: str, overrides: tuple[str, ...], resume: bool, quiet: bool) -> NoReturn:
     """Train what the TOML file CONFIG describes, on all ranks of this job."""
+    from hpctrain.cluster.signals import remember
+
+    remember()
     settings = _training_settings(config, overrides, resume, quiet)
     from hpctrain.compose import train as run
 
@@ -72,10 +75,14 @@ def train(config: str, overrides: tuple[str, ...], resume: bool, quiet: bool) ->
 @click.argument("config", type=click.Path())
 @_set_option
 @click.option("--workers", type=click.IntRange(min=1), help="How many workers to imagine.")
-def simulate(config: str, overrides: tuple[str, ...], workers: int | None) -> NoReturn:
+@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint of the run.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def simulate(
+    config: str, overrides: tuple[str, ...], workers: int | None, resume: bool, quiet: bool
+) -> NoReturn:
     """Run CONFIG in virtual time, in this one process, without MPI."""
     extra = () if workers is None else (f"simulate.workers={workers}",)
-    settings = _settings(config, (*overrides, *extra))
+    settings = _training_settings(config, (*overrides, *extra), resume, quiet)
     from hpctrain.compose import simulate as run
 
     sys.exit(run(settings))

@@ -21,11 +21,12 @@ from hpctrain.runtime.snapshot import Snapshots
 from hpctrain.storage.checkpoints import Checkpoint, CheckpointDir
 from hpctrain.storage.parts import PartInfo
 from hpctrain.training.algorithm import Budget, IslandTraining
+from hpctrain.workers.generators import restore_generators
 from hpctrain.workers.lockstep import Lockstep, SingleRank
 from hpctrain.workers.replica import Replica
 from hpctrain.workers.service import WORTH_IT_S, ServiceThread
 from hpctrain.workers.session import Orders, Session, SessionSettings
-from hpctrain.workers.vault import TrainingVault, restore_generators, restore_leader
+from hpctrain.workers.vault import TrainingVault, restore_leader
 
 if TYPE_CHECKING:
     from hpctrain.config import RunConfig

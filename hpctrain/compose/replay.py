@@ -79,7 +79,11 @@ def _from_results(config: RunConfig, run_dir: Path) -> dict[int, str]:
 def _from_order(config: RunConfig, run_dir: Path) -> dict[int, str]:
     """Replay the training from a recording of the order of events."""
     ranks = _num_ranks(run_dir)
-    threads = int(open_run(run_dir).identity.get("threads_per_rank", 1))
+    identity = open_run(run_dir).identity
+    threads = int(identity.get("threads_per_rank", 1))
+    if identity.get("simulated"):  # there every worker has a single rank
+        topology = config.topology.model_copy(update={"ranks_per_worker": 1})
+        config = config.model_copy(update={"topology": topology})
     quiet = config.model_copy(
         update={
             "runtime": config.runtime.model_copy(

@@ -9,7 +9,7 @@ import numpy as np
 from hpctrain.errors import ConfigError
 from hpctrain.runtime.codec import from_bytes, to_bytes
 from hpctrain.storage.checkpoints import Checkpoint, CheckpointDir
-from hpctrain.workers.vault import generator_states, restore_generators
+from hpctrain.workers.generators import generator_states, restore_generators
 
 if TYPE_CHECKING:
     from hpctrain.compose.simulate import Simulation
@@ -71,6 +71,7 @@ def _worker_tree(worker: Any) -> dict[str, Any]:
         tree["model"] = worker.task.model.state_dict()
         tree["gradients"] = [p.grad for p in worker.task.model.parameters()]
         tree["trainer"] = worker.trainer.state_dict()
+        tree["generators"] = worker.trainer.generators.states
     return tree
 
 
@@ -88,6 +89,7 @@ def _restore_worker(worker: Any, tree: dict[str, Any]) -> None:
         ):
             parameter.grad = gradient
         worker.trainer.load_state_dict(tree["trainer"])
+        worker.trainer.generators.states = tree["generators"]
 
 
 def _blob(value: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,7 +42,10 @@ STEPS_TO_TIME = 20
 
 def init(**settings: Any) -> Run:
     """Begin a run; see `hpctrain.init`."""
-    config = _or_exit(lambda: config_from_keywords(**settings))
+    script = Path(sys.argv[0]).stem if sys.argv else ""
+    if "name" not in settings and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", script):
+        settings["name"] = script
+    config = _or_exit(lambda: _of_a_script(config_from_keywords(**settings)))
     run: Run = _or_exit(lambda: Run(config))
     return run
 
@@ -71,7 +75,8 @@ class Run:
         self._resumed = resumed
         self._clock = RunClock(resumed.meta["time_s"] if resumed else 0.0)
         at_s = resumed.meta["time_s"] if resumed else None
-        self._store = open_store(config, world, topology, at_s)
+        script = sys.argv[0] if sys.argv else ""
+        self._store = open_store(config, world, topology, at_s, script=script)
         self._notebook = TimedNotebook(self._store, self._clock, me.id, me.island)
         world.before_abort = self._note_abort
         self._run: IslandRun | None = None
@@ -168,6 +173,12 @@ class Run:
         except RunStopped as stopped:
             self._stop(stopped)
             raise
+        if self._run.session.stray_steps and self.rank == 0:
+            print(
+                f"hpctrain: {self._run.session.stray_steps} steps after the end of the run are not "
+                "part of it; a script can leave its loop when run.should_stop is true",
+                file=sys.stderr,
+            )
         seconds = self._clock.now_s()
         save_outcome(self._run, self._notebook)
         self._run.save_the_end()
@@ -224,8 +235,8 @@ class Run:
         if len(tree["stateful"]) != len(self._stateful):
             raise ConfigError(
                 f"the checkpoint holds the states of {len(tree['stateful'])} objects, but "
-                f"run.prepare() was given {len(self._stateful)}; give the same optimizer, schedulers "
-                "and scalers"
+                f"run.prepare() was given {len(self._stateful)}; give the same optimizer, "
+                "schedulers and scalers"
             )
         for item, state in zip(self._stateful, tree["stateful"], strict=True):
             item.load_state_dict(state)
@@ -299,6 +310,24 @@ class Run:
     def _note_abort(self, text: str) -> None:
         self._notebook.note("event", {"kind": "abort", "text": text[-2000:]})
         self._store.flush()
+
+
+def _of_a_script(config: RunConfig) -> RunConfig:
+    """Refuse settings that only mean something where hpctrain owns the loop."""
+    unused = [f"{name}" for name in ("task", "pace", "evaluate", "simulate")
+              if name in config.model_fields_set]  # fmt: skip
+    unused += [
+        f"runtime.{name}" for name in ("amp", "follow") if name in config.runtime.model_fields_set
+    ]
+    if unused:
+        raise ConfigError(
+            "\n".join(
+                f"{config.source}: {key}: has no meaning in a script, whose loop is its own; leave "
+                "it out, or use `hpctrain train`"
+                for key in unused
+            )
+        )
+    return config
 
 
 def _or_exit(action: Any) -> Any:

@@ -18,6 +18,7 @@ from hpctrain.compose.start import on_signals
 from hpctrain.compose.stores import open_store
 from hpctrain.compose.tasks import island_names, make_task
 from hpctrain.config import simulated_workers
+from hpctrain.core.seeds import stream
 from hpctrain.core.topology import Topology, plan_topology
 from hpctrain.errors import ConfigError, HpctrainError
 from hpctrain.report.progress import ProgressDisplay
@@ -31,6 +32,7 @@ from hpctrain.storage.store import RunStore
 from hpctrain.training.algorithm import Budget, IslandTraining
 from hpctrain.training.fragments import Fragment
 from hpctrain.training.messages import RoundTrained, TrainRound
+from hpctrain.workers.generators import OwnGenerators
 from hpctrain.workers.replica import Replica
 from hpctrain.workers.rounds import ModelPort, Round
 from hpctrain.workers.timing import TimingModel, TrueSizes
@@ -82,7 +84,7 @@ class Simulation:
         self.topology = _topology(config, self.num_workers)
         self.method = method_of(config)
         self._stop_reason: str | None = None
-        self._first_task = make_task(config, self.topology, 0, "cpu")
+        self._first_task = self._make_task(0)
         names = island_names(config, self.topology, self._first_task)
         self.topology = replace(self.topology, island_names=names)
         self._replica = Replica(self._first_task.model, config.method.buffers == "average")
@@ -95,7 +97,12 @@ class Simulation:
         if timing:
             self.fragments = TimingModel(self.fragments).fragments
         self.store: RunStore = open_store(
-            config, AloneWorld(), self.topology, parameters=self._replica.numel, simulated=True
+            config,
+            AloneWorld(),
+            self.topology,
+            parameters=self._replica.numel,
+            simulated=True,
+            num_ranks=self.num_workers,
         )
         self.workers: list[_Worker] = []
         self._algorithm = self._make_algorithm()
@@ -141,6 +148,10 @@ class Simulation:
         budget = Budget(stop.steps, None if stop.minutes is None else stop.minutes * 60)
         return IslandTraining(self.fragments, self.method, self.num_workers, self._initial, budget)
 
+    def _make_task(self, me: int) -> Task:
+        with OwnGenerators(stream(self.config.seed, 0, "task")).active():  # alike everywhere
+            return make_task(self.config, self.topology, me, "cpu")
+
     def _initial(self, fragment: Fragment) -> Any:
         if self.config.simulate.work == "timing":
             return TimingModel(self.fragments).read(fragment)
@@ -154,13 +165,14 @@ class Simulation:
         if timing:
             model, trainee = TimingModel(self.fragments), NoWork()
         else:
-            task = self._first_task if me == 0 else make_task(config, self.topology, me, "cpu")
+            task = self._first_task if me == 0 else self._make_task(me)
             replica = Replica(task.model, config.method.buffers == "average")
             replica.fragments = self.fragments
             model = replica
             trainee = trainer = Trainer(
-                task, lambda tokens, loss: self._count(me, tokens), config.runtime.amp
-            )
+                task, lambda tokens, loss: self._count(me, tokens), config.runtime.amp,
+                generators=OwnGenerators(stream(config.seed, me, "generators")),
+            )  # fmt: skip
             evaluator = Evaluator(
                 task, _VirtualNotebook(self, me), me, rounds_between_evaluations(config)
             )

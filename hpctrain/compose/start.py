@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from hpctrain.cluster.launcher import Launcher, read_launcher, refuse_wrong_world
+from hpctrain.cluster.signals import remembered
 from hpctrain.core.topology import Topology, plan_topology
-from hpctrain.errors import HpctrainError, LaunchError
+from hpctrain.errors import ConfigError, HpctrainError, LaunchError
 from hpctrain.runtime.alone import AloneWorld
 
 if TYPE_CHECKING:
@@ -71,6 +72,20 @@ def together(world: World, action: Callable[[], T]) -> T:
     return result  # type: ignore[return-value]  # no failure: it is the action's
 
 
+def attempt(action: Callable[[], T]) -> Callable[[], T]:
+    """Do `action` now, and give what returns its result, or raises its error, later."""
+    try:
+        result = action()
+    except HpctrainError as error:
+        failure = error
+
+        def fail() -> T:
+            raise failure
+
+        return fail
+    return lambda: result
+
+
 def make_topology(config: RunConfig, world: World) -> Topology:
     """Workers and islands of this run.
 
@@ -83,10 +98,13 @@ def make_topology(config: RunConfig, world: World) -> Topology:
     check_against_world(config, world.size, len(set(hosts)))
     asked = config.topology
     topology = plan_topology(hosts, asked.islands, asked.ranks_per_worker, asked.names)
+    if config.runtime.amp == "float16" and any(len(w.ranks) > 1 for w in topology.workers):
+        raise ConfigError(
+            f'{config.source}: runtime.amp: "float16" skips steps on one rank alone, and would '
+            'break the lockstep of workers of several ranks; use "bfloat16"'
+        )
     factors = config.pace.factors
     if factors and len(factors) != len(topology.island_names):
-        from hpctrain.errors import ConfigError
-
         raise ConfigError(
             f"{config.source}: pace.factors: {len(factors)} factors for "
             f"{len(topology.island_names)} islands; give one for each"
@@ -96,6 +114,9 @@ def make_topology(config: RunConfig, world: World) -> Topology:
 
 def on_signals(names: tuple[str, ...], act: Callable[[str], None]) -> None:
     """Call `act` with the signal's name when it arrives; only possible in the main thread."""
+    early = remembered(names)
+    if early is not None:
+        act(f"SIG{early}")
     for name in names:
         number = signal.Signals[f"SIG{name}"]
         try:

@@ -17,9 +17,17 @@ from hpctrain.compose.island_run import (
 )
 from hpctrain.compose.outcome import save_outcome, summarise
 from hpctrain.compose.recordings import journal_for, score_for
-from hpctrain.compose.start import connect, make_topology, on_signals, seconds_left, together
+from hpctrain.compose.start import (
+    attempt,
+    connect,
+    make_topology,
+    on_signals,
+    seconds_left,
+    together,
+)
 from hpctrain.compose.stores import TimedNotebook, open_store
 from hpctrain.compose.tasks import island_names, make_task
+from hpctrain.core.seeds import stream
 from hpctrain.errors import HpctrainError
 from hpctrain.report.console import seen_by
 from hpctrain.report.progress import ProgressDisplay
@@ -27,6 +35,7 @@ from hpctrain.report.summary import print_summary
 from hpctrain.runtime.ports import Notebook, NullNotebook
 from hpctrain.storage.store import RunStore
 from hpctrain.training.messages import TrainRound
+from hpctrain.workers.generators import OwnGenerators
 from hpctrain.workers.replica import Replica
 from hpctrain.workers.session import RunStopped
 from hpctrain.workers.trainer import Trainer
@@ -68,9 +77,13 @@ class TrainLoop:
         topology = together(world, lambda: make_topology(config, world))
         set_threads(config)
         self.device = together(world, lambda: pick_device(config))
-        self.task: Task = together(
-            world, lambda: make_task(config, topology, world.rank, self.device)
-        )
+        factory = OwnGenerators(stream(config.seed, 0, "task"))  # alike everywhere
+        with factory.active():
+            made = attempt(lambda: make_task(config, topology, world.rank, self.device))
+        self.task: Task = together(world, made)
+        generators = OwnGenerators(stream(config.seed, world.rank, "generators"))
+        if keep:
+            generators.take_over()
         topology = replace(topology, island_names=island_names(config, topology, self.task))
         resumed = together(world, lambda: checkpoint_to_resume(config, world, topology))
         me = topology.worker_of(world.rank)
@@ -97,6 +110,8 @@ class TrainLoop:
             lambda tokens, loss: self.run_.session.count(tokens, loss),
             config.runtime.amp,
             config.pace.step_s * self.pace,
+            None if keep else generators,
+            average=lambda: self.run_.session.average_gradients(),
         )
         self.journal = journal_for(config, me.id) if leads else None
         left_s = seconds_left(launcher, config.checkpoint.margin_s)

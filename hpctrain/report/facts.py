@@ -60,7 +60,7 @@ def read_facts(run: RunTables) -> RunFacts:
     return RunFacts(
         name=str(config.get("name") or run.run_dir.name),
         method=str(_section(config, "method").get("name", "")),
-        task=str(_section(config, "task").get("factory", "")),
+        task=str(identity.get("script") or _section(config, "task").get("factory", "")),
         seed=identity.get("seed"),
         parameters=identity.get("parameters"),
         islands=tuple(identity.get("islands", ())),

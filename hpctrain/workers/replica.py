@@ -71,7 +71,7 @@ class Replica:
         self._copier.to_model(data, self._tensors(fragment), fragment.bounds)
 
     def read_gradients(self, fragment: Fragment) -> Array:
-        """A new array of the gradients of `fragment`, zeros where there is none. Buffers: values."""
+        """An array of the gradients of `fragment`, zeros where there is none; buffers: values."""
         if fragment.kind == "buffers":
             return self.read(fragment)
         tensors = [_full(_gradient(t)) for t in self._tensors(fragment)]

@@ -102,9 +102,10 @@ class Round:
         if fragment.kind == "parameters":
             since_then = self.model.read(fragment)
             since_then -= then
-            since_then += order.data
-            self.model.write(fragment, since_then)
-            state.anchors[order.fragment] = order.data
+            self.model.write(fragment, order.data + since_then)
+            exact = self.model.exact
+            anchor = order.data if exact else self.model.read(fragment) - since_then
+            state.anchors[order.fragment] = anchor
         state.expects.remove(order.fragment)
 
     def adopt_final(self, order: AdoptFinal) -> None:

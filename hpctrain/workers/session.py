@@ -85,6 +85,9 @@ class Session:
         self.tokens_done = 0
         self.ended = False
         self.stopped: RunStopped | None = None
+        self.stray_steps = 0  # taken after the run had ended
+        self._averaged = False
+        self._outcome: AdoptFinal | None = None
         self.gradient_owed = False  # ddp: handed in, and the optimizer has not had the mean yet
         self.on_round: Callable[[TrainRound], None] = lambda order: None
         self.on_pause: Callable[[], None] = lambda: None
@@ -136,6 +139,12 @@ class Session:
         if loss is not None:
             self._losses.append(loss.detach())
 
+    def average_gradients(self) -> None:
+        """Average over the ranks of the worker now, before the loop clips, and not at the step."""
+        if not self.ended:
+            self.lockstep.average_gradients()
+            self._averaged = True
+
     def request_stop(self, reason: str) -> None:
         """Save everything at the next pause and stop. Safe in a signal handler."""
         self._stop_reason = reason
@@ -143,23 +152,37 @@ class Session:
     def finish(self) -> None:
         """The loop has ended: push what there is, wait until all have left, adopt the outcome."""
         if self.ended:
+            self._adopt_again()
             return
         if self.driver is not None and not self.driver.finished:
             with self.lock:
                 self.driver.stop("the loop has ended")
         self._pause(until_finished=True)
 
+    def _adopt_again(self) -> None:
+        """A loop that went on after the end has changed the model: take over the outcome again."""
+        if not self.stray_steps:
+            return
+        if self.driver is None:
+            self.lockstep.follow()
+        elif self._outcome is not None:
+            self.round.adopt_final(self._outcome)
+            self.lockstep.say(Word.END)
+
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         if self.ended or self.gradient_owed:
             return
         self.phases.enter("exchange")
-        self.lockstep.average_gradients()
+        if not self._averaged:
+            self.lockstep.average_gradients()
+        self._averaged = False
         if self._settings.gradients:
             self._exchange_gradients()
         self.phases.enter("compute")
 
     def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         if self.ended:
+            self.stray_steps += 1
             return
         self.steps_done += 1
         self.gradient_owed = False
@@ -276,6 +299,7 @@ class Session:
                     self.round.merge(order)
                 case AdoptFinal() as order:
                     self.round.adopt_final(order)
+                    self._outcome = order
             driver.carried_out()
             progress = True
         if self.orders.cancelled and self.round.state.order is not None:

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import torch
 
+from hpctrain.workers.generators import OwnGenerators
+
 AMP_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -46,6 +48,8 @@ class Trainer:
         count: told the tokens and the loss of each batch.
         amp: `bfloat16` or `float16`: mixed precision; `off`: none.
         step_s: no step is shorter than this many seconds: emulates a slower machine by sleeping.
+        generators: this rank's global generators, where it shares the process with other ranks.
+        average: averages the gradient over the ranks of the worker; called before clipping.
     """
 
     def __init__(
@@ -54,6 +58,8 @@ class Trainer:
         count: Callable[[int, torch.Tensor], None],
         amp: str = "off",
         step_s: float = 0.0,
+        generators: OwnGenerators | None = None,
+        average: Callable[[], None] = lambda: None,
     ) -> None:
         self.task = task
         self._count = count
@@ -61,6 +67,8 @@ class Trainer:
         self._dtype = AMP_DTYPES.get(amp)
         self.scaler = torch.amp.GradScaler(self._device, enabled=amp == "float16")
         self._step_s = step_s
+        self.generators = generators
+        self._average = average
         task.model.train()
 
     def step(self) -> None:
@@ -74,6 +82,11 @@ class Trainer:
 
     def compute_gradient(self) -> None:
         """Forward and backward on the next batch; clips."""
+        with nullcontext() if self.generators is None else self.generators.active():
+            self._backward()
+        self._clip()
+
+    def _backward(self) -> None:
         task = self.task
         batch = task.next_batch()
         task.optimizer.zero_grad(set_to_none=True)
@@ -81,6 +94,10 @@ class Trainer:
             loss = task.loss(batch)
         self._count(task.num_tokens(batch), loss)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def _clip(self) -> None:
+        task = self.task
+        self._average()
         if task.clip_norm is not None:
             self.scaler.unscale_(task.optimizer)
             torch.nn.utils.clip_grad_norm_(task.model.parameters(), task.clip_norm)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
 from hpctrain.core.events import Received
 from hpctrain.errors import RunStoreError
@@ -15,6 +13,7 @@ from hpctrain.runtime.codec import from_bytes, to_bytes
 from hpctrain.runtime.driver import Driver
 from hpctrain.runtime.snapshot import InFlight
 from hpctrain.training.state import TrainingState
+from hpctrain.workers.generators import generator_states
 from hpctrain.workers.session import Session
 
 Part = tuple[str, int, str]
@@ -139,29 +138,6 @@ def restore_leader(
     session.restore_tally(state["tally"])
     for sender, message in _unblob(in_flight["messages"]):
         driver.handle(Received(sender, message))
-
-
-def generator_states() -> dict[str, Any]:
-    """The global generators, which a user's script or its data may draw from."""
-    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
-    states: dict[str, Any] = {
-        "torch": torch.get_rng_state(),
-        "numpy": [name, np.asarray(keys), position, has_gauss, gauss],
-        "python": random.getstate(),
-    }
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state_all()
-    return states
-
-
-def restore_generators(states: Mapping[str, Any]) -> None:
-    """The opposite of `generator_states`."""
-    torch.set_rng_state(states["torch"])
-    np.random.set_state(tuple(states["numpy"]))  # noqa: NPY002
-    version, internal, gauss = states["python"]
-    random.setstate((version, tuple(internal), gauss))
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(states["cuda"])
 
 
 def _blob(value: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:

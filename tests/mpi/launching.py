@@ -66,7 +66,7 @@ def run(
 
 
 def train_all(num_ranks: int, config: Path, runs: dict[str, list[str]], **more: Any) -> Path:
-    """Train `config` once for each of `runs` (name -> overrides) in one job; the folder of all runs."""
+    """Train `config` for each of `runs` (name -> overrides) in one job; the folder of all runs."""
     words: list[str] = []
     for name, overrides in runs.items():
         words += ["--"] if words else []

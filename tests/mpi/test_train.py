@@ -1,4 +1,4 @@
-"""Training under mpirun, seen from outside: every method, ranks in lockstep, recordings, both MPIs."""
+"""Training under mpirun, seen from outside: methods, ranks in lockstep, recordings, both MPIs."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_mpich_trains_to_the_same_bits_as_open_mpi(runs: Path) -> None:
 
 
 def _parameters(part: object) -> dict[str, torch.Tensor]:
-    """Every tensor of the model in a part of a checkpoint, but BatchNorm's, which are a rank's own."""
+    """The tensors of the model in a part of a checkpoint, but for BatchNorm's own of each rank."""
     found: dict[str, torch.Tensor] = {}
 
     def visit(node: object, path: str) -> None:
