@@ -134,6 +134,7 @@ class Run:
         )  # fmt: skip
         session = self._run.session
         session.attach(optimizer)
+        session.pauses_later = bool(self._loaders)
         on_signals(self.config.checkpoint.signals, session.request_stop)
         self._run.start()
         self._began_s, self._began_steps = perf_counter(), session.steps_done
@@ -194,7 +195,9 @@ class Run:
     def _prepare_other(self, item: Any) -> Any:
         if isinstance(item, DataLoader):
             shard = (self.rank, self.num_ranks) if self.config.topology.data == "shard" else (0, 1)
-            loader = IslandLoader(item, *shard, self.config.seed, self._count)
+            loader = IslandLoader(
+                item, *shard, self.config.seed, self._count, self._between_batches
+            )
             self._loaders.append(loader)
             return loader
         if not hasattr(item, "state_dict") or not hasattr(item, "load_state_dict"):
@@ -208,6 +211,10 @@ class Run:
     def _count(self, samples: int) -> None:
         if self._run is not None:
             self._run.session.count(samples)
+
+    def _between_batches(self) -> None:
+        if self._run is not None:
+            self._run.session.pause_if_due()
 
     def _state(self) -> dict[str, Any]:
         return {

@@ -112,6 +112,7 @@ class TrainLoop:
             config.pace.step_s * self.pace,
             None if keep else generators,
             average=lambda: self.run_.session.average_gradients(),
+            pause=lambda: self.run_.session.pause_if_due(),
         )
         self.journal = journal_for(config, me.id) if leads else None
         left_s = seconds_left(launcher, config.checkpoint.margin_s)
@@ -162,6 +163,7 @@ class TrainLoop:
     def _attach(self) -> None:
         session = self.run_.session
         session.attach(self.task.optimizer)
+        session.pauses_later = True
         session.on_round = self._at_round
         session.on_pause = self._at_pause
         on_signals(self.config.checkpoint.signals, session.request_stop)

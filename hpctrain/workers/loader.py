@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from hpctrain.core.seeds import stream
 
@@ -29,8 +30,9 @@ class ShardedBatches:
         return -(-len(self._batches) // self._count)
 
     def __iter__(self) -> Iterator[Any]:
+        # Not before the first batch is asked for: torch makes two iterators and uses the second.
         skip, self.skip = self.skip, 0
-        return islice(self._shard(), skip, None)
+        yield from islice(self._shard(), skip, None)
 
     def _shard(self) -> Iterator[Any]:
         first: list[Any] = []
@@ -47,6 +49,22 @@ class ShardedBatches:
             yield group[self._index]
 
 
+class SignalsAreNotForUs:
+    """A `worker_init_fn`: a batch system signals every process of a job, but only ranks can save.
+
+    A DataLoader worker that died of SIGTERM would take its rank with it before that had saved.
+    """
+
+    def __init__(self, user: Callable[[int], None] | None) -> None:
+        self._user = user
+
+    def __call__(self, worker: int) -> None:
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
+        if self._user is not None:
+            self._user(worker)
+
+
 class IslandLoader:
     """Stands in for the user's loader: the same batches, but only this rank's share of them.
 
@@ -59,6 +77,7 @@ class IslandLoader:
         seed: of the shuffling, if the sampler has no generator of its own: all ranks must draw
             alike.
         counted: told how many samples (of integer sequences: tokens) each batch has.
+        between: called when the loop is done with a batch and asks for the next.
     """
 
     def __init__(
@@ -68,16 +87,19 @@ class IslandLoader:
         count: int,
         seed: int,
         counted: Callable[[int], None] = lambda samples: None,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         self.epoch = 0  # of the iteration that comes next
         self.batch = 0  # batches handed out in this epoch
         self.arrived: Callable[[], None] | None = None
         self._counted = counted
+        self._between = between
         self._seed = seed
         self._resume_at: tuple[int, int] | None = None
         self._original = loader
         self._shards: ShardedBatches | None = None
         self._every = (index, count)
+        self._generator: torch.Generator | None = None  # of the shuffling, once it is ours
         self._loader = self._deal_out(loader, index, count)
 
     def __len__(self) -> int:
@@ -103,6 +125,7 @@ class IslandLoader:
             self.batch += 1
             self._counted(num_samples(batch))
             yield batch
+            self._between()
 
     def state_dict(self) -> dict[str, int]:
         """The position: the epoch in progress, and how many of its batches were handed out."""
@@ -114,8 +137,8 @@ class IslandLoader:
         self.arrived = arrived
 
     def _deal_out(self, loader: DataLoader[Any], index: int, count: int) -> DataLoader[Any]:
-        if loader.batch_sampler is None:
-            return loader  # an iterable dataset, or no batching: every count-th item, see _batches
+        if loader.batch_sampler is None or isinstance(loader.dataset, IterableDataset):
+            return loader  # every count-th batch of it, see _batches
         self._shards = ShardedBatches(loader.batch_sampler, index, count)
         return DataLoader(
             loader.dataset,
@@ -124,7 +147,7 @@ class IslandLoader:
             collate_fn=loader.collate_fn,
             pin_memory=loader.pin_memory,
             timeout=loader.timeout,
-            worker_init_fn=loader.worker_init_fn,
+            worker_init_fn=SignalsAreNotForUs(loader.worker_init_fn),
             multiprocessing_context=loader.multiprocessing_context,
             generator=loader.generator,
             prefetch_factor=loader.prefetch_factor,
@@ -141,16 +164,12 @@ class IslandLoader:
     def _seed_epoch(self, epoch: int) -> None:
         """Shuffle alike on all ranks, and alike again after a resume."""
         sampler = getattr(self._original.batch_sampler, "sampler", None)
-        if sampler is None or (
-            getattr(sampler, "generator", 0) is not None and not self._ours(sampler)
-        ):
-            return
+        if sampler is None or not hasattr(sampler, "generator"):
+            return  # it draws nothing
+        if sampler.generator is not self._generator:
+            return  # a generator of the user's
         seed = stream(self._seed, 0, f"shuffle of epoch {epoch}")
-        sampler.generator = torch.Generator().manual_seed(seed)
-        self._generator = sampler.generator
-
-    def _ours(self, sampler: Any) -> bool:
-        return sampler.generator is self.__dict__.get("_generator")
+        self._generator = sampler.generator = torch.Generator().manual_seed(seed)
 
 
 def num_samples(batch: Any) -> int:

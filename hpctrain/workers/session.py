@@ -86,6 +86,8 @@ class Session:
         self.ended = False
         self.stopped: RunStopped | None = None
         self.stray_steps = 0  # taken after the run had ended
+        self.pauses_later = False
+        self._pause_due = False
         self._averaged = False
         self._outcome: AdoptFinal | None = None
         self.gradient_owed = False  # ddp: handed in, and the optimizer has not had the mean yet
@@ -145,6 +147,16 @@ class Session:
             self.lockstep.average_gradients()
             self._averaged = True
 
+    def pause_if_due(self) -> None:
+        """Pause, if a step has been taken since the last pause.
+
+        A loop that has more to do after the optimizer's step (schedulers, a scaler) sets
+        `pauses_later` and calls this when all that is done, so that a checkpoint holds it too.
+        """
+        if self._pause_due and not self.ended:
+            self._pause_due = False
+            self._pause()
+
     def request_stop(self, reason: str) -> None:
         """Save everything at the next pause and stop. Safe in a signal handler."""
         self._stop_reason = reason
@@ -157,6 +169,7 @@ class Session:
         if self.driver is not None and not self.driver.finished:
             with self.lock:
                 self.driver.stop("the loop has ended")
+        self._pause_due = False
         self._pause(until_finished=True)
 
     def _adopt_again(self) -> None:
@@ -172,6 +185,7 @@ class Session:
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         if self.ended or self.gradient_owed:
             return
+        self.pause_if_due()
         self.phases.enter("exchange")
         if not self._averaged:
             self.lockstep.average_gradients()
@@ -188,7 +202,9 @@ class Session:
         self.gradient_owed = False
         if not self._settings.gradients:
             self.round.state.steps += 1
-        self._pause()
+        self._pause_due = True
+        if not self.pauses_later:
+            self.pause_if_due()
 
     def _exchange_gradients(self) -> None:
         """`ddp`: hand in the gradient of this step and go on with the mean of all workers."""

@@ -50,6 +50,7 @@ class Trainer:
         step_s: no step is shorter than this many seconds: emulates a slower machine by sleeping.
         generators: this rank's global generators, where it shares the process with other ranks.
         average: averages the gradient over the ranks of the worker; called before clipping.
+        pause: called when everything that belongs to a step is done.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Trainer:
         step_s: float = 0.0,
         generators: OwnGenerators | None = None,
         average: Callable[[], None] = lambda: None,
+        pause: Callable[[], None] = lambda: None,
     ) -> None:
         self.task = task
         self._count = count
@@ -69,6 +71,7 @@ class Trainer:
         self._step_s = step_s
         self.generators = generators
         self._average = average
+        self._pause = pause
         task.model.train()
 
     def step(self) -> None:
@@ -79,6 +82,7 @@ class Trainer:
         if left_s > 0:
             sleep(left_s)
         self.apply_gradient()
+        self._pause()
 
     def compute_gradient(self) -> None:
         """Forward and backward on the next batch; clips."""
