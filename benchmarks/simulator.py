@@ -1,13 +1,15 @@
 """How fast virtual time runs: 1,000 workers of unequal speed, 100 rounds each, on one core.
 
-Every push and every answer is a message with latency and bandwidth, every merge runs the real outer
-rule, on fragments of one element (no inner steps are taken: `work = "timing"`). Seconds are those
-of the processor, so that other load on the machine does not count.
+Every push and every answer is a message with latency and bandwidth that queues for links, and every
+merge takes its time at the home; no inner steps are taken and no parameters merged, as in
+`hpctrain simulate` with `work = "timing"`. Seconds are those of the processor, so that other load
+on the machine does not count.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from time import process_time
 
 from report import print_result
@@ -19,7 +21,7 @@ from hpctrain.training.algorithm import IslandTraining
 from hpctrain.training.fragments import TensorSlot, plan_fragments
 from hpctrain.training.methods import make_method
 from hpctrain.workers.rounds import Round
-from hpctrain.workers.timing import TimingModel, TrueSizes
+from hpctrain.workers.timing import NoArithmetic, TimingModel, TrueSizes
 from hpctrain.workers.virtual import NoWork, VirtualWorker
 
 FRAGMENTS = 4
@@ -35,9 +37,8 @@ def simulate(num_workers: int, rounds: int, method_name: str) -> tuple[Simulator
     )  # fmt: skip
     simulator = Simulator(num_workers, cost, TrueSizes(fragments))
     model = TimingModel(fragments)
-    algorithm = IslandTraining(
-        model.fragments, make_method(method_name, sync_every=steps), num_workers, model.read
-    )
+    method = replace(make_method(method_name, sync_every=steps), rule=NoArithmetic())
+    algorithm = IslandTraining(model.fragments, method, num_workers, model.read)
     for me in range(num_workers):
         replica = TimingModel(fragments)
         work = Round(replica, gradients=False, overlap=False)

@@ -35,7 +35,7 @@ from hpctrain.training.messages import RoundTrained, TrainRound
 from hpctrain.workers.generators import OwnGenerators
 from hpctrain.workers.replica import Replica
 from hpctrain.workers.rounds import ModelPort, Round
-from hpctrain.workers.timing import TimingModel, TrueSizes
+from hpctrain.workers.timing import NoArithmetic, TimingModel, TrueSizes
 from hpctrain.workers.trainer import Trainer
 from hpctrain.workers.virtual import NoWork, Trainee, VirtualWorker
 
@@ -83,6 +83,8 @@ class Simulation:
         self.num_workers = simulated_workers(config)
         self.topology = _topology(config, self.num_workers)
         self.method = method_of(config)
+        if config.simulate.work == "timing":
+            self.method = replace(self.method, rule=NoArithmetic())
         self._stop_reason: str | None = None
         self._first_task = self._make_task(0)
         names = island_names(config, self.topology, self._first_task)

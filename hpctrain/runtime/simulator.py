@@ -7,6 +7,7 @@ same instant happen in the order in which they were caused.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
@@ -128,8 +129,17 @@ class Simulator:
         Also True when nothing is left to happen although some have not finished: they wait for
         ever.
         """
-        heap = self.state.heap
         last = None if max_events is None else self.num_events + max_events
+        collecting = gc.isenabled()
+        gc.disable()  # events make no cycles, and looking for some costs a fifth of the time
+        try:
+            return self._run(until_s, last)
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _run(self, until_s: float, last: int | None) -> bool:
+        heap = self.state.heap
         while True:
             if not heap or self._num_finished == len(self.drivers):
                 return True

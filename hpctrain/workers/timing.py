@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpctrain.training.fragments import Fragment, TensorSlot
+from hpctrain.training.rules.rule import Applied, Bounds, OuterState
 
 Array = NDArray[np.float32]
 
@@ -40,6 +42,16 @@ class TimingModel:
 
     def write_gradients(self, fragment: Fragment, data: Array) -> None:
         """A gradient of nothing."""
+
+
+class NoArithmetic:
+    """An outer rule for fragments without numbers: takes what comes, changes nothing."""
+
+    def apply(self, state: OuterState, delta: Array, weight: float, bounds: Bounds) -> Applied:
+        return Applied(math.nan, math.nan, math.nan)
+
+    def dispatch(self, state: OuterState, out: Array) -> None:
+        out.fill(0)
 
 
 class TrueSizes:
