@@ -23,9 +23,10 @@ from hpctrain.storage.parts import PartInfo
 from hpctrain.training.algorithm import Budget, IslandTraining
 from hpctrain.workers.generators import restore_generators
 from hpctrain.workers.lockstep import Lockstep, SingleRank
+from hpctrain.workers.orders import Orders
 from hpctrain.workers.replica import Replica
 from hpctrain.workers.service import WORTH_IT_S, ServiceThread
-from hpctrain.workers.session import Orders, Session, SessionSettings
+from hpctrain.workers.session import Session, SessionSettings
 from hpctrain.workers.vault import TrainingVault, restore_leader
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class IslandRun:
 
     def save_the_end(self) -> None:
         """Collective, after `finish`: a last checkpoint, from which a larger budget can go on."""
-        if self.run_dir is None:
+        if self.run_dir is None or self.replica.sharded:
             return
         writer = self._writer()
         number = self.world.share(writer.next_number())
@@ -188,7 +189,7 @@ class IslandRun:
         return CheckpointDir(self.run_dir, self.config.checkpoint.keep)
 
     def _make_vault(self) -> TrainingVault | None:
-        if self.run_dir is None:
+        if self.run_dir is None or self.replica.sharded:  # shards of FSDP2 are not saved yet
             return None
         return TrainingVault(
             self._writer(), self.world.rank, self.me.id, self._own_state, self._meta,

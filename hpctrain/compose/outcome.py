@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,8 +23,20 @@ def save_outcome(run: IslandRun, notebook: Notebook) -> None:
     if run.world.rank == 0 and run.run_dir is not None:
         path = Path(run.run_dir) / MODEL_FILE
         beside = path.with_suffix(".tmp")
-        torch.save(run.replica.model.state_dict(), beside)
+        torch.save(_model_state(run), beside)
         os.replace(beside, path)
+
+
+def _model_state(run: IslandRun) -> dict[str, Any]:
+    """The model's state_dict; of a sharded model the merged parameters, which are whole."""
+    if not run.replica.sharded:
+        return run.replica.model.state_dict()
+    whole: dict[str, Any] = {}
+    for fragment in run.replica.fragments:
+        values = run.session.round.state.anchors[fragment.index]
+        for slot, (start, stop) in zip(fragment.tensors, fragment.bounds, strict=True):
+            whole[slot.name] = torch.from_numpy(values[start:stop].copy())
+    return whole
 
 
 def summarise(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hpctrain.compose.evaluation import Evaluator, rounds_between_evaluations
+from hpctrain.compose.imagined import costs_of, imagined_topology, paces_of
 from hpctrain.compose.method import method_of, num_fragments_of
 from hpctrain.compose.recordings import FileJournal, record_initial, score_for
 from hpctrain.compose.saved_simulation import restore_simulation, save_simulation
@@ -19,14 +20,13 @@ from hpctrain.compose.stores import open_store
 from hpctrain.compose.tasks import island_names, make_task
 from hpctrain.config import simulated_workers
 from hpctrain.core.seeds import stream
-from hpctrain.core.topology import Topology, plan_topology
-from hpctrain.errors import ConfigError, HpctrainError
+from hpctrain.errors import HpctrainError
 from hpctrain.report.progress import ProgressDisplay
 from hpctrain.report.summary import IslandSummary, RunSummary, print_summary
 from hpctrain.runtime.alone import AloneWorld
 from hpctrain.runtime.driver import Driver
 from hpctrain.runtime.ports import NullNotebook
-from hpctrain.runtime.simulator import CostModel, Simulator
+from hpctrain.runtime.simulator import Simulator
 from hpctrain.storage.checkpoints import CheckpointDir
 from hpctrain.storage.store import RunStore
 from hpctrain.training.algorithm import Budget, IslandTraining
@@ -81,7 +81,7 @@ class Simulation:
         )
         self.config = config
         self.num_workers = simulated_workers(config)
-        self.topology = _topology(config, self.num_workers)
+        self.topology = imagined_topology(config, self.num_workers)
         self.method = method_of(config)
         if config.simulate.work == "timing":
             self.method = replace(self.method, rule=NoArithmetic())
@@ -91,10 +91,10 @@ class Simulation:
         self.topology = replace(self.topology, island_names=names)
         self._replica = Replica(self._first_task.model, config.method.buffers == "average")
         self.fragments = self._replica.plan(self.num_workers, num_fragments_of(config))
-        self.paces = _paces(config, self.topology)
+        self.paces = paces_of(config, self.topology)
         timing = config.simulate.work == "timing"
         self.simulator = Simulator(
-            self.num_workers, _costs(config, self.paces), TrueSizes(self.fragments)
+            self.num_workers, costs_of(config, self.paces), TrueSizes(self.fragments)
         )
         if timing:
             self.fragments = TimingModel(self.fragments).fragments
@@ -351,52 +351,3 @@ class _VirtualNotebook:
 
     def note(self, kind: str, fields: Mapping[str, Any]) -> None:
         self._simulation.note(self._me, kind, fields)
-
-
-def _topology(config: RunConfig, num_workers: int) -> Topology:
-    islands = config.topology.islands
-    by_number = isinstance(islands, int) and num_workers % islands == 0
-    names = config.topology.names
-    topology = plan_topology(
-        ["simulated"] * num_workers,
-        islands if by_number and isinstance(islands, int) else "rank",
-        1,
-    )
-    if names and len(names) == len(topology.island_names):
-        return replace(topology, island_names=tuple(names))
-    return topology
-
-
-def _paces(config: RunConfig, topology: Topology) -> list[float]:
-    factors = config.pace.factors
-    if not factors:
-        return [1.0] * len(topology.workers)
-    if len(factors) != len(topology.island_names):
-        raise ConfigError(
-            f"{config.source}: pace.factors: {len(factors)} factors for "
-            f"{len(topology.island_names)} simulated islands; give one for each"
-        )
-    return [factors[worker.island] for worker in topology.workers]
-
-
-def _costs(config: RunConfig, paces: list[float]) -> CostModel:
-    asked = config.simulate
-    step_s = asked.step_s
-    if isinstance(step_s, tuple):
-        if len(step_s) != len(paces):
-            raise ConfigError(
-                f"{config.source}: simulate.step_s: {len(step_s)} times for {len(paces)} workers; "
-                "give one for each, or a single number"
-            )
-        seconds = list(step_s)
-    else:
-        base = config.pace.step_s if "step_s" not in asked.model_fields_set else step_s
-        seconds = [(base or step_s) * pace for pace in paces]
-    return CostModel(
-        tuple(seconds),
-        asked.jitter,
-        asked.latency_s,
-        asked.bandwidth_bytes_per_s,
-        asked.merge_bytes_per_s,
-        config.seed,
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from time import sleep
 from typing import Any
 
@@ -12,6 +13,14 @@ from numpy.typing import NDArray
 PIECE = 1 << 28  # elements: Open MPI's collectives count in 32 bits
 BUSY_LOOKS = 200  # about 0.2 ms: a leader between two steps is back by then
 PAUSE_S = 0.0005
+
+
+@lru_cache
+def cuda_aware() -> bool:
+    """Does the MPI library say that it takes CUDA memory? `hpctrain doctor` asks the same."""
+    from hpctrain.mpi.about import about
+
+    return bool(about(start=True).get("cuda_aware"))
 
 
 class MpiGroup:
@@ -41,6 +50,13 @@ class MpiGroup:
         for a in range(0, data.size, PIECE):
             piece = data[a : a + PIECE]
             self._comm.Allreduce(MPI.IN_PLACE, [piece, MPI.FLOAT])
+
+    def sum_on_device(self, flat: Any) -> bool:
+        """Sum a flat float32 CUDA array (CUDA array interface) in place, if MPI is CUDA-aware."""
+        if not cuda_aware():
+            return False
+        self._comm.Allreduce(MPI.IN_PLACE, flat)
+        return True
 
     def gather(self, item: Any) -> list[Any]:
         return self._comm.gather(item, 0) or []

@@ -111,6 +111,10 @@ class ThreadGroup:
         items = self._meeting.exchange(self.rank, item)
         return items if self.rank == 0 else []
 
+    def sum_on_device(self, flat: Any) -> bool:
+        """Threads sum on the host."""
+        return False
+
 
 def run_in_threads(size: int, rank_program: Callable[[ThreadWorld], T]) -> list[T]:
     """Run `rank_program` on `size` ranks; their results in the order of ranks.

@@ -40,6 +40,10 @@ class RankGroup(Protocol):
         """All ranks' items at the leader; an empty list elsewhere."""
         ...
 
+    def sum_on_device(self, flat: Tensor) -> bool:
+        """Replace a flat CUDA tensor by its sum over the ranks, if MPI can; False: it cannot."""
+        ...
+
 
 class SingleRank:
     """A worker of one rank."""
@@ -55,6 +59,9 @@ class SingleRank:
 
     def gather(self, item: Any) -> list[Any]:
         return [item]
+
+    def sum_on_device(self, flat: Tensor) -> bool:
+        return True
 
 
 class Word(IntEnum):
@@ -190,6 +197,8 @@ class Lockstep:
             for tensor in tensors:
                 torch.distributed.all_reduce(tensor, op=torch.distributed.ReduceOp.AVG)
             return
+        if tensors and tensors[0].is_cuda and self._mean_on_device(tensors):
+            return
         views = [
             view.view(t.shape)
             for view, t in zip(
@@ -203,3 +212,16 @@ class Lockstep:
             self.group.sum(flat)
             flat *= np.float32(1 / self.group.size)
             torch._foreach_copy_(tensors, views)
+
+    def _mean_on_device(self, tensors: list[Tensor]) -> bool:
+        """Average through CUDA-aware MPI, without a way over the host."""
+        with torch.no_grad():
+            flat = torch.cat([tensor.reshape(-1).float() for tensor in tensors])
+            torch.cuda.synchronize(flat.device)  # MPI does not know about streams
+            if not self.group.sum_on_device(flat):
+                return False
+            flat /= self.group.size
+            parts = torch.split(flat, [t.numel() for t in tensors])
+            views = [part.view(t.shape) for part, t in zip(parts, tensors, strict=True)]
+            torch._foreach_copy_(tensors, views)
+        return True

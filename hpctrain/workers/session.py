@@ -8,7 +8,6 @@ answer other workers (see `service.py`).
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import RLock
@@ -23,6 +22,7 @@ from hpctrain.runtime.ports import Notebook
 from hpctrain.training.messages import Adopt, AdoptFinal, TrainRound
 from hpctrain.training.state import TrainingState
 from hpctrain.workers.lockstep import Lockstep, Word
+from hpctrain.workers.orders import Orders
 from hpctrain.workers.phases import Phases
 from hpctrain.workers.rounds import Round
 
@@ -388,17 +388,3 @@ class Session:
         reason = self._stop_reason or "another worker was asked to stop"
         self.stopped = RunStopped(reason)
         raise self.stopped
-
-
-class Orders:
-    """The `Workplace` port: what the driver has ordered and the next pause will carry out."""
-
-    def __init__(self) -> None:
-        self.waiting: deque[Any] = deque()
-        self.cancelled = False
-
-    def order(self, work: Any) -> None:
-        self.waiting.append(work)
-
-    def cancel(self, reason: str) -> None:
-        self.cancelled = True
