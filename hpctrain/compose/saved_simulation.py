@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hpctrain.errors import ConfigError
-from hpctrain.runtime.codec import from_bytes, to_bytes
+from hpctrain.runtime.codec import from_block, to_block
 from hpctrain.storage.checkpoints import Checkpoint, CheckpointDir
 from hpctrain.workers.generators import generator_states, restore_generators
 
@@ -23,7 +21,7 @@ def save_simulation(simulation: Simulation) -> int:
     writer = CheckpointDir(config.run_dir, config.checkpoint.keep)
     number = writer.next_number()
     tree = {
-        "simulator": _blob(simulator.state),
+        "simulator": to_block(simulator.state),
         "counts": [simulator.num_messages, simulator.num_bytes, simulator.num_events],
         "bytes_sent": list(simulator.bytes_sent),
         "workers": [_worker_tree(worker) for worker in simulation.workers],
@@ -48,7 +46,7 @@ def restore_simulation(simulation: Simulation, checkpoint: Checkpoint) -> None:
             f"{simulation.num_workers} workers; give the same number, or another run_dir"
         )
     tree = CheckpointDir(config.run_dir).read_part(checkpoint, PART)
-    simulator.restore(_unblob(tree["simulator"]))
+    simulator.restore(from_block(tree["simulator"]))
     simulator.num_messages, simulator.num_bytes, simulator.num_events = tree["counts"]
     simulator.bytes_sent[:] = tree["bytes_sent"]
     for worker, saved in zip(simulation.workers, tree["workers"], strict=True):
@@ -59,9 +57,9 @@ def restore_simulation(simulation: Simulation, checkpoint: Checkpoint) -> None:
 
 def _worker_tree(worker: Any) -> dict[str, Any]:
     tree = {
-        "algorithm": _blob(worker.driver.state),
-        "round": _blob(worker.virtual.round.state),
-        "virtual": _blob(worker.virtual.state),
+        "algorithm": to_block(worker.driver.state),
+        "round": to_block(worker.virtual.round.state),
+        "virtual": to_block(worker.virtual.state),
         "numbers": [
             worker.tokens, worker.steps, worker.rounds_end_s, worker.waited_s, worker.bytes_before,
         ],
@@ -76,9 +74,9 @@ def _worker_tree(worker: Any) -> dict[str, Any]:
 
 
 def _restore_worker(worker: Any, tree: dict[str, Any]) -> None:
-    worker.driver.state = _unblob(tree["algorithm"])
-    worker.virtual.round.state = _unblob(tree["round"])
-    worker.virtual.state = _unblob(tree["virtual"])
+    worker.driver.state = from_block(tree["algorithm"])
+    worker.virtual.round.state = from_block(tree["round"])
+    worker.virtual.state = from_block(tree["virtual"])
     (worker.tokens, worker.steps, worker.rounds_end_s, worker.waited_s, worker.bytes_before) = tree[
         "numbers"
     ]
@@ -90,11 +88,3 @@ def _restore_worker(worker: Any, tree: dict[str, Any]) -> None:
             parameter.grad = gradient
         worker.trainer.load_state_dict(tree["trainer"])
         worker.trainer.generators.states = tree["generators"]
-
-
-def _blob(value: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    return np.frombuffer(to_bytes(value), np.uint8)
-
-
-def _unblob(data: Any) -> Any:
-    return from_bytes(np.asarray(data).tobytes())

@@ -102,6 +102,16 @@ def from_bytes(blob: bytes) -> Any:
     return decode(header, arrays)
 
 
+def to_block(value: Any) -> NDArray[np.uint8]:
+    """`value` as an array of bytes: for trees of a checkpoint. It is not to be written to."""
+    return np.frombuffer(to_bytes(value), np.uint8)
+
+
+def from_block(block: Any) -> Any:
+    """The opposite of `to_block`."""
+    return from_bytes(np.asarray(block).tobytes())
+
+
 def payload_bytes(value: Any) -> int:
     """Bytes of the arrays in `value`; beside them travels a header of about a hundred bytes."""
     return sum(array.nbytes for array in encode(value)[1])

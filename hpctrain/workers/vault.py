@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import numpy as np
-
 from hpctrain.core.events import Received
 from hpctrain.errors import RunStoreError
-from hpctrain.runtime.codec import from_bytes, to_bytes
+from hpctrain.runtime.codec import from_block, to_block
 from hpctrain.runtime.driver import Driver
 from hpctrain.runtime.snapshot import InFlight
 from hpctrain.training.state import TrainingState
@@ -86,16 +84,16 @@ class TrainingVault:
     def _leader_state(self) -> dict[str, Any]:
         session, driver = self._leader()
         return {
-            "algorithm": _blob(driver.state),
-            "round": _blob(session.round.state),
-            "orders": _blob(list(session.orders.waiting)),
+            "algorithm": to_block(driver.state),
+            "round": to_block(session.round.state),
+            "orders": to_block(list(session.orders.waiting)),
             "cancelled": session.orders.cancelled,
             "timers": dict(driver.timers),
             "tally": session.tally(),
         }
 
     def save_in_flight(self, number: int, messages: InFlight) -> list[Part]:
-        tree = {"messages": _blob(messages)}
+        tree = {"messages": to_block(messages)}
         self._parts.append(self._write(number, f"in-flight-{self._worker:05d}", tree))
         return self._parts
 
@@ -130,19 +128,11 @@ def restore_leader(
     """Put a worker's leader back to where a snapshot found it; messages in flight arrive first."""
     driver = session.driver
     assert driver is not None
-    driver.state = _unblob(state["algorithm"])
-    session.round.state = _unblob(state["round"])
-    session.orders.waiting.extend(_unblob(state["orders"]))
+    driver.state = from_block(state["algorithm"])
+    session.round.state = from_block(state["round"])
+    session.orders.waiting.extend(from_block(state["orders"]))
     session.orders.cancelled = state["cancelled"]
     driver.timers.update(state["timers"])
     session.restore_tally(state["tally"])
-    for sender, message in _unblob(in_flight["messages"]):
+    for sender, message in from_block(in_flight["messages"]):
         driver.handle(Received(sender, message))
-
-
-def _blob(value: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    return np.frombuffer(to_bytes(value), np.uint8)
-
-
-def _unblob(data: Any) -> Any:
-    return from_bytes(np.asarray(data).tobytes())
