@@ -1,0 +1,1 @@
+"""Hyperparameter search as a pure state machine: space, population, breeding, islands, stop."""
