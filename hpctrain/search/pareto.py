@@ -15,14 +15,14 @@ def fronts(records: Sequence[Record]) -> list[list[Record]]:
     if not records:
         return []
     losses = np.array([record.losses for record in records])
-    no_worse = (losses[:, None, :] <= losses[None, :, :]).all(axis=2)
-    better = (losses[:, None, :] < losses[None, :, :]).any(axis=2)
-    dominates = no_worse & better
+    no_worse = np.all(losses[:, None, :] <= losses[None, :, :], axis=2)
+    better = np.any(losses[:, None, :] < losses[None, :, :], axis=2)
+    dominates = np.asarray(no_worse & better)
     num_above = dominates.sum(axis=0)
     found: list[list[Record]] = []
     left = np.ones(len(records), bool)
     while left.any():
-        front = np.flatnonzero(left & (num_above == 0))
+        front = np.flatnonzero(left & (num_above == 0)).tolist()
         found.append([records[i] for i in front])
         left[front] = False
         num_above = num_above - dominates[front].sum(axis=0)

@@ -87,7 +87,7 @@ class Population:
     def _add_to_elites(self, record: Record) -> bool:
         known = self._elite_of.get(record.genome)
         if known is not None:
-            if record.count <= known.count:
+            if record.times <= known.times:
                 return False
             self.remove(known.number)
         elif len(self.elites) >= self.needs.elites and not record.more:

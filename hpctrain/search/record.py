@@ -17,14 +17,14 @@ class Record(NamedTuple):
         number: of the candidate, from 0, unique in the run.
         genome: what was evaluated.
         more: the further objectives, if there are any.
-        count: evaluations of this genome that the losses are the mean of.
+        times: evaluations of this genome that the losses are the mean of.
     """
 
     loss: float
     number: int
     genome: Genome
     more: tuple[float, ...] = ()
-    count: int = 1
+    times: int = 1
 
     @property
     def losses(self) -> tuple[float, ...]:
