@@ -27,6 +27,7 @@ from hpctrain.workers.orders import Orders
 from hpctrain.workers.replica import Replica
 from hpctrain.workers.service import WORTH_IT_S, ServiceThread
 from hpctrain.workers.session import Session, SessionSettings
+from hpctrain.workers.shards import joined_shards, local_shards, meshes_of
 from hpctrain.workers.vault import TrainingVault, restore_leader
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class IslandRun:
 
     def save_the_end(self) -> None:
         """Collective, after `finish`: a last checkpoint, from which a larger budget can go on."""
-        if self.run_dir is None or self.replica.sharded:
+        if self.run_dir is None:
             return
         writer = self._writer()
         number = self.world.share(writer.next_number())
@@ -189,7 +190,7 @@ class IslandRun:
         return CheckpointDir(self.run_dir, self.config.checkpoint.keep)
 
     def _make_vault(self) -> TrainingVault | None:
-        if self.run_dir is None or self.replica.sharded:  # shards of FSDP2 are not saved yet
+        if self.run_dir is None:
             return None
         return TrainingVault(
             self._writer(), self.world.rank, self.me.id, self._own_state, self._meta,
@@ -214,7 +215,8 @@ class IslandRun:
         self.notebook.note("event", {"kind": "checkpoint failed", "text": text})
 
     def _own_state(self) -> dict[str, Any]:
-        return {"model": self.replica.model.state_dict(), "rest": self.own_state()}
+        own = {"model": self.replica.model.state_dict(), "rest": self.own_state()}
+        return local_shards(own) if self.replica.sharded else own
 
     def _meta(self) -> dict[str, Any]:
         return {
@@ -226,8 +228,9 @@ class IslandRun:
     def _restore(self, checkpoint: Checkpoint) -> None:
         writer, session = self._writer(), self.session
         own = writer.read_part(checkpoint, f"rank-{self.world.rank:05d}")
-        self.replica.model.load_state_dict(own["own"]["model"])
-        self.load_own_state(own["own"]["rest"])
+        tree = joined_shards(own["own"], meshes_of(self.replica.model))
+        self.replica.model.load_state_dict(tree["model"])
+        self.load_own_state(tree["rest"])
         session.gradient_owed = own["gradient_owed"]
         self._generators = own["generators"]
         self.restore_generators()

@@ -12,31 +12,39 @@ import torch
 from hpctrain.compose.island_run import IslandRun
 from hpctrain.report.summary import IslandSummary, RunSummary
 from hpctrain.runtime.ports import Notebook
+from hpctrain.workers.shards import whole
 
 MODEL_FILE = "final.pt"
 
 
 def save_outcome(run: IslandRun, notebook: Notebook) -> None:
-    """Note the fingerprints of the homes; rank 0 writes the model as `final.pt`, a state_dict."""
+    """Note the fingerprints of the homes; rank 0 writes the model as `final.pt`, a state_dict.
+
+    All ranks call it: what is sharded is gathered over the ranks of rank 0's worker.
+    """
     for fragment, digest in run.fingerprints().items():
         notebook.note("home", {"fragment": fragment, "sha256": digest})
-    if run.world.rank == 0 and run.run_dir is not None:
+    if run.run_dir is None or 0 not in run.me.ranks:
+        return
+    state = _model_state(run)
+    if run.world.rank == 0:
         path = Path(run.run_dir) / MODEL_FILE
         beside = path.with_suffix(".tmp")
-        torch.save(_model_state(run), beside)
+        torch.save(state, beside)
         os.replace(beside, path)
 
 
 def _model_state(run: IslandRun) -> dict[str, Any]:
-    """The model's state_dict; of a sharded model the merged parameters, which are whole."""
+    """The model's state_dict, whole and by its own names; at rank 0 alone if it is sharded."""
+    state = run.replica.model.state_dict()
     if not run.replica.sharded:
-        return run.replica.model.state_dict()
-    whole: dict[str, Any] = {}
-    for fragment in run.replica.fragments:
-        values = run.session.round.state.anchors[fragment.index]
-        for slot, (start, stop) in zip(fragment.tensors, fragment.bounds, strict=True):
-            whole[slot.name] = torch.from_numpy(values[start:stop].copy())
-    return whole
+        return state
+    kept: dict[str, Any] = {}
+    for name, tensor in state.items():
+        gathered = whole(tensor)
+        if run.world.rank == 0:
+            kept[name] = gathered.cpu()
+    return kept
 
 
 def summarise(

@@ -5,15 +5,14 @@ from __future__ import annotations
 import atexit
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch.utils.data import DataLoader
 
+from hpctrain.compose.belongings import Belongings
 from hpctrain.compose.clock import RunClock
 from hpctrain.compose.island_run import (
     IslandRun,
@@ -25,14 +24,15 @@ from hpctrain.compose.outcome import save_outcome, summarise
 from hpctrain.compose.recordings import journal_for
 from hpctrain.compose.start import connect, make_topology, on_signals, seconds_left, together
 from hpctrain.compose.stores import TimedNotebook, open_store
+from hpctrain.compose.torch_group import init_worker_group
 from hpctrain.config import config_from_keywords
 from hpctrain.errors import ConfigError, HpctrainError
 from hpctrain.report.console import seen_by
 from hpctrain.report.progress import ProgressDisplay
 from hpctrain.report.summary import print_summary
-from hpctrain.workers.loader import IslandLoader
 from hpctrain.workers.replica import Replica
 from hpctrain.workers.session import RunStopped
+from hpctrain.workers.shards import averages_by_itself, check_wrapping
 
 if TYPE_CHECKING:
     from hpctrain.config import RunConfig
@@ -80,11 +80,10 @@ class Run:
         self._notebook = TimedNotebook(self._store, self._clock, me.id, me.island)
         world.before_abort = self._note_abort
         self._run: IslandRun | None = None
-        self._loaders: list[IslandLoader] = []
-        self._stateful: list[Any] = []
-        self._own_tree: Mapping[str, Any] | None = None
+        shard = (world.rank, world.size) if config.topology.data == "shard" else (0, 1)
+        self._own = Belongings(shard, config.seed, self._count, self._between_batches)
         self._began_s, self._began_steps = perf_counter(), 0
-        self._failed = self._closed = self._catching_up = False
+        self._failed = self._closed = False
         self._progress = ProgressDisplay(
             config.progress.show if world.rank == 0 else "none",
             config.stop.steps,
@@ -112,34 +111,51 @@ class Run:
                 which becomes part of the checkpoints.
 
         Raises:
-            HpctrainError: if it was called before, or the model has nothing to train.
+            HpctrainError: if it was called before, or the model has nothing to train, or is wrapped
+                over other ranks than those of this worker.
         """
         if self._run is not None:
             raise HpctrainError("run.prepare() was called twice; a run trains one model")
-        prepared = [self._prepare_other(item) for item in others]
-        self._stateful.insert(0, optimizer)
+        check_wrapping(model, len(self._topology.workers[self.worker].ranks))
+        prepared = [self._own.add(item) for item in others]
+        self._own.stateful.insert(0, optimizer)
         journal = journal_for(self.config, self.worker) if self._leads else None
         left_s = seconds_left(self._launcher, self.config.checkpoint.margin_s)
         self._run = IslandRun(
             self.config, self._world, self._topology, self._notebook, self._clock,
             Replica(model, self.config.method.buffers == "average"),
-            own_state=self._state,
-            load_own_state=self._load_state,
+            own_state=self._own.state_dict,
+            load_own_state=self._own.load_state_dict,
             run_dir=self.config.run_dir,
             journal=journal,
             deadline_s=None if left_s is None else self._clock.now_s() + left_s,
             resumed=self._resumed,
             apply_owed_gradient=optimizer.step,
-            average_gradients=not isinstance(model, torch.nn.parallel.DistributedDataParallel),
+            average_gradients=not averages_by_itself(model),
         )  # fmt: skip
+        self._own.caught_up = self._run.restore_generators
         session = self._run.session
         session.attach(optimizer)
-        session.pauses_later = bool(self._loaders)
+        session.pauses_later = bool(self._own.loaders)
         on_signals(self.config.checkpoint.signals, session.request_stop)
         self._run.start()
         self._began_s, self._began_steps = perf_counter(), session.steps_done
         session.on_pause = self._at_pause
         return (model, optimizer, *prepared)
+
+    def init_process_group(self, backend: str | None = None) -> None:
+        """Set up `torch.distributed` over the ranks of this worker: for DDP, FSDP2, and on GPUs.
+
+        All ranks of the run call it, after `ht.init` and before the model is wrapped.
+
+        Args:
+            backend: of `torch.distributed`; None: `nccl` on GPUs, else `gloo`.
+
+        Raises:
+            HpctrainError: if there is a process group already.
+        """
+        chosen = backend or ("nccl" if self.device.startswith("cuda") else "gloo")
+        init_worker_group(self._world, self._topology, chosen)
 
     def report(self, **values: float | str) -> None:
         """Write values of the script into the run store: `run.report(epoch=3, val_loss=2.1)`.
@@ -147,7 +163,7 @@ class Run:
         Raises:
             TypeError: for a value that is neither a number nor a text.
         """
-        if self._catching_up:
+        if self._own.catching_up:
             return  # this was reported before the run was interrupted
         step = self._run.session.steps_done if self._run is not None else 0
         for name, value in values.items():
@@ -192,22 +208,6 @@ class Run:
     def _leads(self) -> bool:
         return self._topology.workers[self.worker].ranks[0] == self.rank
 
-    def _prepare_other(self, item: Any) -> Any:
-        if isinstance(item, DataLoader):
-            shard = (self.rank, self.num_ranks) if self.config.topology.data == "shard" else (0, 1)
-            loader = IslandLoader(
-                item, *shard, self.config.seed, self._count, self._between_batches
-            )
-            self._loaders.append(loader)
-            return loader
-        if not hasattr(item, "state_dict") or not hasattr(item, "load_state_dict"):
-            raise HpctrainError(
-                f"run.prepare() was given a {type(item).__name__}; allowed after model and "
-                "optimizer are DataLoaders and objects with state_dict and load_state_dict"
-            )
-        self._stateful.append(item)
-        return item
-
     def _count(self, samples: int) -> None:
         if self._run is not None:
             self._run.session.count(samples)
@@ -215,46 +215,6 @@ class Run:
     def _between_batches(self) -> None:
         if self._run is not None:
             self._run.session.pause_if_due()
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "stateful": [item.state_dict() for item in self._stateful],
-            "loaders": [loader.state_dict() for loader in self._loaders],
-        }
-
-    def _load_state(self, tree: Mapping[str, Any]) -> None:
-        """Without a loader at once; else when the loop has come to the batch that is next.
-
-        Until then the script runs through epochs without batches; what it does there to schedulers,
-        generators and reports has been done before, and is undone.
-        """
-        if not self._loaders:
-            self._load_stateful(tree)
-            return
-        self._catching_up = True
-        self._own_tree = tree
-        for loader, position in zip(self._loaders, tree["loaders"], strict=True):
-            loader.resume(position, None)
-        self._loaders[0].arrived = self._caught_up
-        self._load_stateful(tree)
-
-    def _load_stateful(self, tree: Mapping[str, Any]) -> None:
-        if len(tree["stateful"]) != len(self._stateful):
-            raise ConfigError(
-                f"the checkpoint holds the states of {len(tree['stateful'])} objects, but "
-                f"run.prepare() was given {len(self._stateful)}; give the same optimizer, "
-                "schedulers and scalers"
-            )
-        for item, state in zip(self._stateful, tree["stateful"], strict=True):
-            item.load_state_dict(state)
-
-    def _caught_up(self) -> None:
-        self._catching_up = False
-        assert self._own_tree is not None
-        assert self._run is not None
-        self._load_stateful(self._own_tree)
-        self._run.restore_generators()
-        self._own_tree = None
 
     def _at_pause(self) -> None:
         assert self._run is not None

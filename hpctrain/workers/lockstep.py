@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpctrain.training.fragments import Fragment
+from hpctrain.workers.copier import Array, Read, Reading
 from hpctrain.workers.replica import Replica
-
-Array = NDArray[np.float32]
 
 
 class RankGroup(Protocol):
@@ -119,6 +118,12 @@ class Lockstep:
             self.say(Word.READ, fragment.index)
         return self._read(fragment)
 
+    def begin_read(self, fragment: Fragment) -> Reading:
+        """The values of `fragment` as they are now; means of buffers, and shards, come at once."""
+        if fragment.kind == "buffers" or self.replica.sharded:
+            return Read(self.read(fragment))
+        return self.replica.begin_read(fragment)
+
     def read_gradients(self, fragment: Fragment) -> Array:
         if fragment.kind == "buffers" or self.replica.sharded:
             self.say(Word.READ_GRADIENTS, fragment.index)
@@ -172,12 +177,12 @@ class Lockstep:
             return
         fragment = self.fragments[argument]
         match word:
+            case Word.READ | Word.READ_GRADIENTS if fragment.kind == "buffers":
+                self._read(fragment)
             case Word.READ:
-                self._read(fragment)
-            case Word.READ_GRADIENTS if fragment.kind == "buffers":
-                self._read(fragment)
+                self.replica.gather(fragment)
             case Word.READ_GRADIENTS:
-                self.replica.read_gradients(fragment)
+                self.replica.gather_gradients(fragment)
             case Word.WRITE | Word.WRITE_GRADIENTS:
                 data = np.empty(fragment.numel, np.float32)
                 self.group.broadcast(data)
@@ -193,7 +198,7 @@ class Lockstep:
 
     def _mean(self, tensors: list[Tensor], flat: Array) -> None:
         """Average over the ranks; torch.distributed does it on the device where it is set up."""
-        if tensors and tensors[0].is_cuda and torch.distributed.is_initialized():
+        if tensors and tensors[0].is_cuda and self._torch_has_our_ranks():
             for tensor in tensors:
                 torch.distributed.all_reduce(tensor, op=torch.distributed.ReduceOp.AVG)
             return
@@ -212,6 +217,11 @@ class Lockstep:
             self.group.sum(flat)
             flat *= np.float32(1 / self.group.size)
             torch._foreach_copy_(tensors, views)
+
+    def _torch_has_our_ranks(self) -> bool:
+        """Is there a process group of torch, and is it of this worker and not of all?"""
+        ready = torch.distributed.is_available() and torch.distributed.is_initialized()
+        return ready and torch.distributed.get_world_size() == self.group.size
 
     def _mean_on_device(self, tensors: list[Tensor]) -> bool:
         """Average through CUDA-aware MPI, without a way over the host."""
