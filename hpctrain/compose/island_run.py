@@ -159,6 +159,7 @@ class IslandRun:
         settings = SessionSettings(
             gradients=self.method.gradients,
             overlap=self.method.overlap,
+            late=self.method.overlap and self.score is None,
             save_every_s=self._save_every_s(),
             deadline_s=self.deadline_s,
         )
@@ -174,11 +175,11 @@ class IslandRun:
             )
             driver = Driver(
                 algorithm, self.me.id, self.mailbox, orders, self.notebook, self.clock,
-                steps_done=lambda: self.session.steps_done,
+                steps_done=lambda: self.session.steps_told,
                 journal=self.journal, full=config.runtime.record == "full", score=self.score,
             )  # fmt: skip
         session = Session(lockstep, driver, orders, self.notebook, self.clock.now_s, settings)
-        session.bytes_moved = lambda: (self.mailbox.bytes_sent, self.mailbox.bytes_received)
+        session.log.bytes_moved = lambda: (self.mailbox.bytes_sent, self.mailbox.bytes_received)
         return session
 
     def _save_every_s(self) -> float | None:
@@ -253,7 +254,7 @@ class IslandRun:
 
         def look() -> None:
             frozen = driver.snapshots is not None and driver.snapshots.frozen
-            if not driver.finished and not frozen:
+            if not driver.finished and not frozen and self.session.ahead.hand_in(driver):
                 driver.pump(at_pause=False)
 
         self._service = ServiceThread(look, self.session.lock, self.world.abort)

@@ -11,38 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Array = NDArray[np.float32]
+from hpctrain.workers.reading import Array, Read, Reading
+
 Bounds = Sequence[tuple[int, int]]
-
-
-class Reading(Protocol):
-    """Values on their way to the host, as they were when the reading began."""
-
-    def ready(self) -> bool:
-        """Are they there?"""
-        ...
-
-    def array(self) -> Array:
-        """The values, shape (P,); waits for them."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A reading that is complete."""
-
-    values: Array
-
-    def ready(self) -> bool:
-        return True
-
-    def array(self) -> Array:
-        return self.values
 
 
 class Copier(Protocol):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpctrain.training.fragments import Fragment
-from hpctrain.workers.copier import Array, Read, Reading
+from hpctrain.workers.reading import Array, Read, Reading
 from hpctrain.workers.replica import Replica
 
 

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from hpctrain.training.fragments import Fragment, TensorSlot, plan_fragments
-from hpctrain.workers.copier import Array, Copier, Read, Reading, copier_for
+from hpctrain.workers.copier import Copier, copier_for
+from hpctrain.workers.reading import Array, Read, Reading
 from hpctrain.workers.shards import is_shard, unwrapped, whole
 
 

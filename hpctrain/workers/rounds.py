@@ -6,18 +6,15 @@ the orders of `training`, but neither clock, nor messages, nor who takes the ste
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hpctrain.core.plain import plain
 from hpctrain.training.fragments import Fragment
 from hpctrain.training.messages import Adopt, AdoptFinal, RoundTrained, TrainRound
-
-Array = NDArray[np.float32]
+from hpctrain.workers.reading import Array, Reading
 
 
 class ModelPort(Protocol):
@@ -33,6 +30,10 @@ class ModelPort(Protocol):
 
     def read(self, fragment: Fragment) -> Array: ...
 
+    def begin_read(self, fragment: Fragment) -> Reading:
+        """As `read`, but the array may come later; the model may be trained on meanwhile."""
+        ...
+
     def write(self, fragment: Fragment, data: Array) -> None: ...
 
     def read_gradients(self, fragment: Fragment) -> Array: ...
@@ -47,7 +48,7 @@ class RoundState:
 
     Attributes:
         order: the round, None before the first.
-        steps, tokens: done in this round.
+        steps, tokens: done in this round; with none in progress, ahead of the next.
         anchors: per fragment what the round started from, and what its pseudo-gradient is taken
             from.
         ended: per fragment the values at the last push, kept with overlap only, until its answer is
@@ -63,6 +64,20 @@ class RoundState:
     ended: dict[int, Array] = field(default_factory=dict)
     expects: list[int] = field(default_factory=list)
     global_steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRound:
+    """A round that is over, while what it reached is on its way to the host."""
+
+    order: TrainRound
+    steps: int
+    tokens: int
+    readings: list[Reading]  # one per fragment
+
+    def ready(self) -> bool:
+        """Is everything there?"""
+        return all(reading.ready() for reading in self.readings)
 
 
 class Round:
@@ -86,9 +101,9 @@ class Round:
             self.state.anchors = list(values)
 
     def begin(self, order: TrainRound) -> None:
-        """Adopt what the order brings, and start counting."""
+        """Adopt what the order brings. Steps since the last round ended count in this one."""
         state = self.state
-        state.order, state.steps, state.tokens, state.cancelled = order, 0, 0, False
+        state.order, state.cancelled = order, False
         state.expects = list(order.expects)
         state.global_steps = order.global_steps
         for index, data in order.adopt.items():
@@ -125,19 +140,38 @@ class Round:
 
     def result(self, gradients: bool = False) -> RoundTrained:
         """What the round learned. The round is over with this."""
+        model, fragments = self.model, self.model.fragments
+        order, steps, tokens = self._over()
+        if gradients:
+            data = [model.read_gradients(fragment) for fragment in fragments]
+            return RoundTrained(order.round, 1, tokens, data)
+        data = [self._learned(f, model.read(f)) for f in fragments] if steps else []
+        return RoundTrained(order.round, steps, tokens, data)
+
+    def end(self) -> EndedRound:
+        """The round is over, but what it learned is only on its way: see `result_of`."""
+        order, steps, tokens = self._over()
+        fragments = self.model.fragments if steps else ()
+        return EndedRound(order, steps, tokens, [self.model.begin_read(f) for f in fragments])
+
+    def result_of(self, ended: EndedRound) -> RoundTrained:
+        """What `ended` learned; waits for it. No order may be carried out in between."""
+        data = [
+            self._learned(fragment, reading.array())
+            for fragment, reading in zip(self.model.fragments, ended.readings, strict=False)
+        ]
+        return RoundTrained(ended.order.round, ended.steps, ended.tokens, data)
+
+    def _over(self) -> tuple[TrainRound, int, int]:
+        """The order, steps and tokens of the round in progress, which is no longer."""
         state = self.state
         assert state.order is not None
-        read: Callable[[Fragment], Array] = (
-            self.model.read_gradients if gradients else self._pseudo_gradient
-        )
-        steps = 1 if gradients else state.steps
-        data = [read(fragment) for fragment in self.model.fragments] if steps else []
-        trained = RoundTrained(state.order.round, steps, state.tokens, data)
-        state.order = None
-        return trained
+        over = (state.order, state.steps, state.tokens)
+        state.order, state.steps, state.tokens = None, 0, 0
+        return over
 
-    def _pseudo_gradient(self, fragment: Fragment) -> Array:
-        end = self.model.read(fragment)
+    def _learned(self, fragment: Fragment, end: Array) -> Array:
+        """The pseudo-gradient of a round that ended at `end`, which is given away."""
         if self.overlap:
             self.state.ended[fragment.index] = end
         if fragment.kind == "buffers":

@@ -21,10 +21,12 @@ from hpctrain.runtime.driver import Driver
 from hpctrain.runtime.ports import Notebook
 from hpctrain.training.messages import Adopt, AdoptFinal, TrainRound
 from hpctrain.training.state import TrainingState
+from hpctrain.workers.ahead import Ahead
 from hpctrain.workers.lockstep import Lockstep, Word
 from hpctrain.workers.orders import Orders
-from hpctrain.workers.phases import Phases
+from hpctrain.workers.round_log import RoundLog
 from hpctrain.workers.rounds import Round
+from hpctrain.workers.saving import SaveClock
 
 PAUSE_S = 0.0005  # between two looks at the mailbox while there is nothing to compute
 BRIEF_S = 0.00005  # the first looks come quicker: most answers are already on their way
@@ -44,12 +46,15 @@ class SessionSettings:
 
     Attributes:
         gradients, overlap: of the method.
+        late: let steps of the next round begin while what a round learned is on its way to the host
+            (only with overlap).
         save_every_s: worker 0 takes a snapshot every so many seconds; None: only when asked to.
         deadline_s: seconds on the run's clock at which to save and stop; None: no wall-time.
     """
 
     gradients: bool
     overlap: bool
+    late: bool = False
     save_every_s: float | None = None
     deadline_s: float | None = None
 
@@ -79,7 +84,9 @@ class Session:
         self.driver = driver
         self.orders = orders
         self.round = Round(lockstep, settings.gradients, settings.overlap)
-        self.phases = Phases()
+        self.log = RoundLog(notebook)
+        self.phases = self.log.phases
+        self.ahead = Ahead(self.round, self.log, settings.late)
         self.lock = RLock()
         self.steps_done = 0
         self.tokens_done = 0
@@ -93,32 +100,23 @@ class Session:
         self.gradient_owed = False  # ddp: handed in, and the optimizer has not had the mean yet
         self.on_round: Callable[[TrainRound], None] = lambda order: None
         self.on_pause: Callable[[], None] = lambda: None
-        self.bytes_moved: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self._settings = settings
-        self._notebook = notebook
-        self._now_s = now_s
-        self._stop_reason: str | None = None
-        self._stop_asked = False
-        self._losses: list[torch.Tensor] = []
-        self._next_save_s = settings.save_every_s
-        self._bytes_noted = (0, 0)
+        self._saving = SaveClock(now_s, settings.save_every_s, settings.deadline_s)
 
     def tally(self) -> dict[str, Any]:
         """What a checkpoint keeps of the counts, so that a resumed run reports them in full."""
-        sent, received = self.bytes_moved()
-        return {
-            "steps": self.steps_done,
-            "tokens": self.tokens_done,
-            "bytes": [sent, received],
-            "bytes_noted": list(self._bytes_noted),
-            "phases": self.phases.saved(),
-        }
+        return {"steps": self.steps_done, "tokens": self.tokens_done, **self.log.saved()}
 
     def restore_tally(self, tally: Mapping[str, Any]) -> None:
         """Go on counting from `tally`."""
         self.steps_done, self.tokens_done = tally["steps"], tally["tokens"]
-        self._bytes_noted = (tally["bytes_noted"][0], tally["bytes_noted"][1])
-        self.phases.restore(tally["phases"])
+        self.log.restore(tally)
+
+    @property
+    def steps_told(self) -> int:
+        """Inner steps as the algorithm knows them: without those taken ahead of an order."""
+        ended_at = self.ahead.ended_at
+        return self.steps_done if ended_at is None else ended_at
 
     @property
     def waited_s(self) -> float:
@@ -139,7 +137,7 @@ class Session:
         self.round.state.tokens += tokens
         self.tokens_done += tokens
         if loss is not None:
-            self._losses.append(loss.detach())
+            self.log.loss(loss)
 
     def average_gradients(self) -> None:
         """Average over the ranks of the worker now, before the loop clips, and not at the step."""
@@ -159,7 +157,7 @@ class Session:
 
     def request_stop(self, reason: str) -> None:
         """Save everything at the next pause and stop. Safe in a signal handler."""
-        self._stop_reason = reason
+        self._saving.stop_reason = reason
 
     def finish(self) -> None:
         """The loop has ended: push what there is, wait until all have left, adopt the outcome."""
@@ -168,6 +166,7 @@ class Session:
             return
         if self.driver is not None and not self.driver.finished:
             with self.lock:
+                self._catch_up(self.driver)
                 self.driver.stop("the loop has ended")
         self._pause_due = False
         self._pause(until_finished=True)
@@ -237,7 +236,14 @@ class Session:
         self.phases.enter("compute")
 
     def _lead(self, driver: Driver[TrainingState], until_finished: bool) -> None:
-        self._look_at_the_clock(driver)
+        with self.lock:
+            steps_on = self.ahead.may_step() and not until_finished
+            if not steps_on:
+                self._catch_up(driver)
+                self._saving.look(driver)
+        if steps_on:
+            self.lockstep.say(Word.GO)
+            return
         self._settle(self._may_leave if until_finished else self._may_step)
         self.on_pause()
         self._stop_if_saved()
@@ -280,6 +286,8 @@ class Session:
             progress = self._carry_out_orders(driver)
             if self.round.complete and driver.may_finish_work():
                 self._end_round()
+                if self.ahead.pending:
+                    return False
                 progress = True
             if not progress:
                 return False
@@ -292,6 +300,8 @@ class Session:
         assert self.driver is not None
         if self.driver.finished:
             return self._may_leave()
+        if self.ahead.pending:
+            return True
         if self.round.state.order is None:
             return False
         # Following a recording, a round that was cut short there went on to the recorded step.
@@ -307,9 +317,11 @@ class Session:
     def _carry_out_orders(self, driver: Driver[TrainingState]) -> bool:
         progress = False
         while self.orders.waiting and driver.may_carry_out():
+            begun = False
             match self.orders.waiting.popleft():
                 case TrainRound() as order:
                     self.round.begin(order)
+                    begun = True
                     self.on_round(order)
                 case Adopt() as order:
                     self.round.merge(order)
@@ -317,62 +329,36 @@ class Session:
                     self.round.adopt_final(order)
                     self._outcome = order
             driver.carried_out()
+            if begun:
+                self.ahead.ended_at = None
             progress = True
         if self.orders.cancelled and self.round.state.order is not None:
             self.round.state.cancelled, self.orders.cancelled = True, False
         return progress
 
     def _end_round(self, gradients: bool = False) -> None:
-        assert self.driver is not None
-        order = self.round.state.order
+        driver, order = self.driver, self.round.state.order
+        assert driver is not None
         assert order is not None
+        if self.ahead.possible(driver):
+            self.ahead.end_round(driver, order, self.steps_done)
+            return
         result = self.round.result(gradients)
-        if result.steps:
-            self._note_round(order.round, result.steps, result.tokens, order.version)
-        self.driver.handle(Done(result))
+        self.log.closed_round(order, result.steps, result.tokens, self.round.state.global_steps)()
+        driver.handle(Done(result))
+
+    def _catch_up(self, driver: Driver[TrainingState]) -> None:
+        """Hand in the last round, and begin the one whose first steps have been taken already."""
+        if self.ahead.ended_at is not None:
+            self.ahead.hand_in(driver, wait=True)
+            self._carry_out_orders(driver)
+            assert self.ahead.ended_at is None
 
     def note_the_rest(self) -> None:
         """Note what came after the last round, as a round of no steps: waiting, an exchange."""
         if self.driver is not None:
-            learner = self.driver.state.learner
-            self._note_round(learner.round, 0, 0, min(learner.versions, default=0))
-
-    def _note_round(self, number: int, steps: int, tokens: int, version: int) -> None:
-        sent, received = self.bytes_moved()
-        row = {
-            "round": number,
-            "steps": steps,
-            "tokens": tokens,
-            "loss_mean": self._mean_loss(),
-            "base_version_min": version,
-            "global_steps": self.round.state.global_steps,
-            "bytes_sent": sent - self._bytes_noted[0],
-            "bytes_received": received - self._bytes_noted[1],
-        }
-        self._bytes_noted = (sent, received)
-        self._notebook.note("round", row | self.phases.lap())
-
-    def _mean_loss(self) -> float:
-        losses, self._losses = self._losses, []
-        return float(torch.stack(losses).mean()) if losses else float("nan")
-
-    def _look_at_the_clock(self, driver: Driver[TrainingState]) -> None:
-        if driver.snapshots is None:
-            return
-        now_s = self._now_s()
-        deadline_s = self._settings.deadline_s
-        if deadline_s is not None and now_s >= deadline_s and self._stop_reason is None:
-            self._stop_reason = "the wall-time is near"
-        if self._stop_reason is not None and not self._stop_asked:
-            self._stop_asked = True
-            with self.lock:
-                driver.snapshots.ask_stop(self._stop_reason)
-        if self._next_save_s is not None and now_s >= self._next_save_s:
-            assert self._settings.save_every_s is not None
-            self._next_save_s = now_s + self._settings.save_every_s
-            if driver.state.learner.phase in ("training", "waiting"):
-                with self.lock:
-                    driver.snapshots.take()
+            learner, told = self.driver.state.learner, self.round.state.global_steps
+            self.log.closed(learner.round, 0, 0, min(learner.versions, default=0), told)()
 
     def _stop_following(self) -> None:
         self.ended = True
@@ -385,6 +371,6 @@ class Session:
             return
         self.ended = True
         self.lockstep.say(Word.FROZEN)
-        reason = self._stop_reason or "another worker was asked to stop"
+        reason = self._saving.stop_reason or "another worker was asked to stop"
         self.stopped = RunStopped(reason)
         raise self.stopped

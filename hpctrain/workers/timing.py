@@ -6,12 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hpctrain.training.fragments import Fragment, TensorSlot
 from hpctrain.training.rules.rule import Applied, Bounds, OuterState
-
-Array = NDArray[np.float32]
+from hpctrain.workers.reading import Array, Read, Reading
 
 
 class TimingModel:
@@ -33,6 +31,9 @@ class TimingModel:
 
     def read(self, fragment: Fragment) -> Array:
         return self._values[fragment.index].copy()
+
+    def begin_read(self, fragment: Fragment) -> Reading:
+        return Read(self.read(fragment))
 
     def write(self, fragment: Fragment, data: Array) -> None:
         np.copyto(self._values[fragment.index], data)
