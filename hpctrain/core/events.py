@@ -34,6 +34,14 @@ class Done:
 
 @plain
 @dataclass(frozen=True, slots=True)
+class Reported:
+    """The work in progress says how far it has come; `value` is a plain value."""
+
+    value: Any
+
+
+@plain
+@dataclass(frozen=True, slots=True)
 class Received:
     """A message arrived. Messages of one sender arrive in the order in which they were sent."""
 
@@ -65,7 +73,7 @@ class StopRequested:
     reason: str
 
 
-Event = Started | Done | Received | PeerLost | TimerFired | StopRequested
+Event = Started | Done | Reported | Received | PeerLost | TimerFired | StopRequested
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,14 @@ class Needs:
     elites: int = 20
     recent: int = 0
     sample: int = 0
+    pending: bool = False  # candidates that other workers are evaluating
 
     def __or__(self, other: Needs) -> Needs:
         return Needs(
             max(self.elites, other.elites),
             max(self.recent, other.recent),
             max(self.sample, other.sample),
+            self.pending or other.pending,
         )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from math import inf, isfinite
+from math import inf, isfinite, nan
 from typing import NamedTuple
 
 Genome = tuple[float, ...]
-"""One number per parameter, in the order of the space; NaN (`INACTIVE`) where it does not apply."""
+"""One number per parameter, in the order of the space; `INACTIVE` where it does not apply."""
+
+INACTIVE = nan
+"""The one NaN that stands in genomes: being one object, it is equal to itself in a tuple."""
 
 
 class Record(NamedTuple):
