@@ -43,7 +43,10 @@ from hpctrain.workers.trainer import Trainer
 if TYPE_CHECKING:
     from hpctrain.cluster.launcher import Launcher
     from hpctrain.config import RunConfig
+    from hpctrain.core.topology import Topology
     from hpctrain.runtime.ports import World
+    from hpctrain.runtime.recording import Score
+    from hpctrain.storage.checkpoints import Checkpoint
     from hpctrain.workloads.task import Task
 
 STEPS_TO_TIME = 10
@@ -74,66 +77,33 @@ class TrainLoop:
     def __init__(
         self, config: RunConfig, world: World, launcher: Launcher, keep: bool = True
     ) -> None:
+        self.config, self.world, self.launcher = config, world, launcher
         topology = together(world, lambda: make_topology(config, world))
         set_threads(config)
         self.device = together(world, lambda: pick_device(config))
-        factory = OwnGenerators(stream(config.seed, 0, "task"))  # alike everywhere
-        with factory.active():
-            made = attempt(lambda: make_task(config, topology, world.rank, self.device))
-        self.task: Task = together(world, made)
+        self.task = self._make_task(topology)
         generators = OwnGenerators(stream(config.seed, world.rank, "generators"))
         if keep:
             generators.take_over()
         topology = replace(topology, island_names=island_names(config, topology, self.task))
         resumed = together(world, lambda: checkpoint_to_resume(config, world, topology))
-        me = topology.worker_of(world.rank)
-        leads = me.ranks[0] == world.rank
-        score = together(
-            world, lambda: score_for(config, me.id, len(topology.workers)) if leads else None
-        )
-        self.config = config
-        self.world = world
+        self.me = topology.worker_of(world.rank)
+        self.leads = self.me.ranks[0] == world.rank
+        score = self._read_score(len(topology.workers))
         self.clock = RunClock(resumed.meta["time_s"] if resumed else 0.0)
-        self.store: RunStore | None = None
-        self.notebook: Notebook = NullNotebook()
         replica = Replica(self.task.model, config.method.buffers == "average")
-        if keep:
-            self.store = open_store(
-                config, world, topology, resumed.meta["time_s"] if resumed else None,
-                parameters=replica.numel,
-            )  # fmt: skip
-            self.notebook = TimedNotebook(self.store, self.clock, me.id, me.island)
-            world.before_abort = self._note_abort
-        self.pace = config.pace.factors[me.island] if config.pace.factors else 1.0
-        self.trainer = Trainer(
-            self.task,
-            lambda tokens, loss: self.run_.session.count(tokens, loss),
-            config.runtime.amp,
-            config.pace.step_s * self.pace,
-            None if keep else generators,
-            average=lambda: self.run_.session.average_gradients(),
-            pause=lambda: self.run_.session.pause_if_due(),
-        )
-        self.journal = journal_for(config, me.id) if leads else None
-        left_s = seconds_left(launcher, config.checkpoint.margin_s)
-        self.run_ = IslandRun(
-            config, world, topology, self.notebook, self.clock,
-            replica,
-            own_state=self.trainer.state_dict,
-            load_own_state=self.trainer.load_state_dict,
-            run_dir=config.run_dir if keep else None,
-            journal=self.journal,
-            score=score,
-            deadline_s=None if left_s is None else self.clock.now_s() + left_s,
-            resumed=resumed,
-            apply_owed_gradient=self.trainer.apply_owed_gradient,
-        )  # fmt: skip
-        self.evaluator = Evaluator(
-            self.task, self.notebook, me.id, rounds_between_evaluations(config)
-        )
+        self.store = self._open_store(topology, resumed, replica.numel) if keep else None
+        self.notebook = self._notebook_over(self.store)
+        self.pace = config.pace.factors[self.me.island] if config.pace.factors else 1.0
+        self.trainer = self._make_trainer(None if keep else generators)
+        self.journal = journal_for(config, self.me.id) if self.leads else None
+        self.run_ = self._make_run(topology, replica, resumed, score, keep)
+        rounds = rounds_between_evaluations(config)
+        self.evaluator = Evaluator(self.task, self.notebook, self.me.id, rounds)
         show = config.progress.show if world.rank == 0 else "none"
         self.terminal = seen_by(launcher.terminal, launcher.is_rank)
         self.progress = ProgressDisplay(show, config.stop.steps, self.terminal)
+        self._last_losses: dict[str, float] = {}
         self._attach()
 
     def run(self) -> int:
@@ -160,6 +130,64 @@ class TrainLoop:
         self.run_.finish()
         return self.run_.fingerprints()
 
+    def _make_task(self, topology: Topology) -> Task:
+        """The task of this rank; what it draws while it is made is alike everywhere."""
+        config, world = self.config, self.world
+        with OwnGenerators(stream(config.seed, 0, "task")).active():
+            made = attempt(lambda: make_task(config, topology, world.rank, self.device))
+        return together(world, made)
+
+    def _open_store(
+        self, topology: Topology, resumed: Checkpoint | None, parameters: int
+    ) -> RunStore:
+        at_s = resumed.meta["time_s"] if resumed else None
+        return open_store(self.config, self.world, topology, at_s, parameters=parameters)
+
+    def _notebook_over(self, store: RunStore | None) -> Notebook:
+        if store is None:
+            return NullNotebook()
+        self.world.before_abort = self._note_abort
+        return TimedNotebook(store, self.clock, self.me.id, self.me.island)
+
+    def _make_trainer(self, generators: OwnGenerators | None) -> Trainer:
+        return Trainer(
+            self.task,
+            lambda tokens, loss: self.run_.session.count(tokens, loss),
+            self.config.runtime.amp,
+            self.config.pace.step_s * self.pace,
+            generators,
+            average=lambda: self.run_.session.average_gradients(),
+            pause=lambda: self.run_.session.pause_if_due(),
+        )
+
+    def _read_score(self, num_workers: int) -> Score | None:
+        """What this worker has to follow; read before anything is written."""
+        config, me, leads = self.config, self.me.id, self.leads
+        return together(self.world, lambda: score_for(config, me, num_workers) if leads else None)
+
+    def _make_run(
+        self,
+        topology: Topology,
+        replica: Replica,
+        resumed: Checkpoint | None,
+        score: Score | None,
+        keep: bool,
+    ) -> IslandRun:
+        config, world = self.config, self.world
+        left_s = seconds_left(self.launcher, config.checkpoint.margin_s)
+        return IslandRun(
+            config, world, topology, self.notebook, self.clock,
+            replica,
+            own_state=self.trainer.state_dict,
+            load_own_state=self.trainer.load_state_dict,
+            run_dir=config.run_dir if keep else None,
+            journal=self.journal,
+            score=score,
+            deadline_s=None if left_s is None else self.clock.now_s() + left_s,
+            resumed=resumed,
+            apply_owed_gradient=self.trainer.apply_owed_gradient,
+        )  # fmt: skip
+
     def _attach(self) -> None:
         session = self.run_.session
         session.attach(self.task.optimizer)
@@ -181,7 +209,7 @@ class TrainLoop:
             return
         phases = self.run_.session.phases
         before = phases.enter("evaluate")
-        self._last_losses = self.evaluator.at_round(order) or getattr(self, "_last_losses", {})
+        self._last_losses = self.evaluator.at_round(order) or self._last_losses
         phases.enter(before)
 
     def _at_pause(self) -> None:
@@ -189,7 +217,7 @@ class TrainLoop:
             self.store.fold_if_due()
         if self.progress.due:
             session = self.run_.session
-            losses = "  ".join(f"{k} {v:.3f}" for k, v in getattr(self, "_last_losses", {}).items())
+            losses = "  ".join(f"{k} {v:.3f}" for k, v in self._last_losses.items())
             known = max(session.round.state.global_steps, session.steps_done)
             self.progress.update(known, f"held-out {losses}" if losses else "")
 
