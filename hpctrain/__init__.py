@@ -14,19 +14,52 @@ from typing import TYPE_CHECKING, Any
 from hpctrain.errors import ConfigError, HpctrainError, LaunchError, RunStoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from hpctrain.compose.script import Run
+    from hpctrain.compose.search import Search as SearchSession
+    from hpctrain.compose.search import SearchResult
+    from hpctrain.search.parameters import Choice, Fixed, Float, Int
+    from hpctrain.search.space import Space
+    from hpctrain.search.stop import Stop
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Choice",
     "ConfigError",
+    "Fixed",
+    "Float",
     "HpctrainError",
+    "Int",
     "LaunchError",
     "RunStoreError",
+    "Search",
+    "Space",
+    "Stop",
     "__version__",
     "init",
     "open_run",
+    "search",
 ]
+
+_LAZY = {
+    "Choice": "hpctrain.search.parameters",
+    "Fixed": "hpctrain.search.parameters",
+    "Float": "hpctrain.search.parameters",
+    "Int": "hpctrain.search.parameters",
+    "Space": "hpctrain.search.space",
+    "Stop": "hpctrain.search.stop",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what the space of a search is written with when it is first asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'hpctrain' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)
 
 
 def init(**settings: Any) -> Run:
@@ -46,6 +79,46 @@ def init(**settings: Any) -> Run:
     from hpctrain.compose.script import init as begin
 
     return begin(**settings)
+
+
+def search(
+    objective: Callable[[Any], Any], space: Space | Mapping[str, Any], **settings: Any
+) -> SearchResult:
+    """Search `space` for the lowest loss, on all ranks that a launcher started.
+
+    Args:
+        objective: is called with a candidate, a mapping of parameters with more to it (`number`,
+            `seed`, `directory`, `comm`, `report`). It returns a loss, several losses, or a dict
+            with `loss` and perhaps `cost`; or it is a generator that yields the loss on the way.
+            Whatever it raises is a failed evaluation, and the search goes on.
+        space: parameters by name: `Float`, `Int`, `Choice`, `Fixed`, or in short `(1e-5, 1e-1)`,
+            `(1, 8)`, `["a", "b"]`, `3`.
+        settings: what `[search]` can say, as keywords, such as `stop={"evaluations": 100}`,
+            `islands=2`, `ranks_per_worker=4`, `propagator="cma"`; and `run_dir`, `resume`, `seed`.
+            See docs/search.md.
+
+    Returns:
+        What was found; the same on all ranks.
+
+    Raises:
+        SystemExit: 2, after a line on stderr for each setting that is not allowed, on every rank.
+    """
+    from hpctrain.compose.search import search_with
+
+    return search_with(objective, space, settings)
+
+
+def Search(space: Space | Mapping[str, Any], **settings: Any) -> SearchSession:  # noqa: N802
+    """A search whose loop is the caller's: `ask()` for a candidate, `tell()` its loss.
+
+    Takes the same settings as `search`; under a launcher every rank makes one.
+
+    Raises:
+        SystemExit: 2, after a line on stderr for each setting that is not allowed, on every rank.
+    """
+    from hpctrain.compose.search import ask_and_tell
+
+    return ask_and_tell(space, settings)
 
 
 def open_run(run_dir: str) -> Any:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -89,6 +89,22 @@ def simulate(
 
 
 @main.command()
+@click.argument("config", type=click.Path())
+@_set_option
+@click.option("--resume", is_flag=True, help="Go on with the search in the run directory.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def search(config: str, overrides: tuple[str, ...], resume: bool, quiet: bool) -> NoReturn:
+    """Search the space that the TOML file CONFIG describes, on all ranks of this job."""
+    from hpctrain.cluster.signals import remember
+
+    remember()
+    settings = _search_settings(config, overrides, resume, quiet)
+    from hpctrain.compose import search as run
+
+    sys.exit(run(settings))
+
+
+@main.command()
 @click.argument("run", type=click.Path(path_type=Path))
 def replay(run: Path) -> NoReturn:
     """Repeat the recorded run in the directory RUN and compare it bit for bit."""
@@ -131,33 +147,45 @@ def launch(num_ranks: int, args: tuple[str, ...]) -> NoReturn:
     On a cluster use srun or mpirun instead: `srun hpctrain train run.toml`.
     """
     if args[:1] == ("train",):
-        _check_before_launch(args[1:])
+        _check_before_launch(train, _training_settings, args[1:])
+    if args[:1] == ("search",):
+        _check_before_launch(search, _search_settings, args[1:])
     from hpctrain.cluster.launch import launch as start
 
     sys.exit(start(num_ranks, args))
 
 
-def _check_before_launch(args: Sequence[str]) -> None:
+def _check_before_launch(
+    command: click.Command, check: Callable[..., "RunConfig"], args: Sequence[str]
+) -> None:
     """Wrong settings end here, in one process, not in N that are already connected."""
-    with train.make_context("hpctrain train", list(args)) as context:
-        _training_settings(**context.params)
+    with command.make_context(f"hpctrain {command.name}", list(args)) as context:
+        check(**context.params)
 
 
 def _training_settings(
     config: str, overrides: tuple[str, ...], resume: bool, quiet: bool
 ) -> "RunConfig":
+    return _settings(config, overrides, resume, quiet, search=False)
+
+
+def _search_settings(
+    config: str, overrides: tuple[str, ...], resume: bool, quiet: bool
+) -> "RunConfig":
+    return _settings(config, overrides, resume, quiet, search=True)
+
+
+def _settings(
+    config: str, overrides: tuple[str, ...], resume: bool, quiet: bool, search: bool
+) -> "RunConfig":
+    from hpctrain.config import load_config
+
     extra = []
     if resume:
         extra.append("checkpoint.resume=true")
     if quiet:
         extra.append("progress.show='none'")
-    return _settings(config, (*overrides, *extra))
-
-
-def _settings(config: str, overrides: tuple[str, ...]) -> "RunConfig":
-    from hpctrain.config import load_config
-
-    return load_config(config, overrides)
+    return load_config(config, (*overrides, *extra), search)
 
 
 if __name__ == "__main__":

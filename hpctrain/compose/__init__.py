@@ -16,6 +16,13 @@ def train(config: RunConfig) -> int:
     return run(config)
 
 
+def search(config: RunConfig) -> int:
+    """`hpctrain search`: search what `config` describes on the ranks that were started."""
+    from hpctrain.compose.search import search_file as run
+
+    return run(config)
+
+
 def simulate(config: RunConfig) -> int:
     """`hpctrain simulate`: run `config` in virtual time in this process. Returns the exit code."""
     from hpctrain.compose.simulate import simulate as run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -70,6 +71,16 @@ def together(world: World, action: Callable[[], T]) -> T:
     if failures:
         raise failure or failures[0]
     return result  # type: ignore[return-value]  # no failure: it is the action's
+
+
+def or_exit(action: Callable[[], T]) -> T:
+    """Do `action` for a script: an error of its settings ends it with a line and exit code 2."""
+    try:
+        return action()
+    except HpctrainError as error:
+        if speaks():
+            print(error, file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def attempt(action: Callable[[], T]) -> Callable[[], T]:

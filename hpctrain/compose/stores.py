@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from hpctrain.compose.clock import RunClock
 from hpctrain.compose.start import together
@@ -53,7 +52,8 @@ def open_store(
         "num_workers": len(topology.workers),
         "num_ranks": world.size,
     }
-    who["threads_per_rank"] = torch.get_num_threads()
+    if "torch" in sys.modules:  # a search may do without
+        who["threads_per_rank"] = sys.modules["torch"].get_num_threads()
     who |= facts
     shared: dict[str, Any] = world.share(who)
     worker = topology.worker_of(world.rank)

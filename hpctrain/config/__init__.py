@@ -21,17 +21,27 @@ from hpctrain.config.models import (
     TaskConfig,
     TopologyConfig,
 )
+from hpctrain.config.search import (
+    FidelityConfig,
+    MigrationConfig,
+    SearchConfig,
+    SearchStopConfig,
+)
 from hpctrain.config.world import check_against_world, num_islands, simulated_workers
 
 __all__ = [
     "CheckpointConfig",
     "EvaluateConfig",
+    "FidelityConfig",
     "HelocoConfig",
     "MethodConfig",
+    "MigrationConfig",
     "PaceConfig",
     "ProgressConfig",
     "RunConfig",
     "RuntimeConfig",
+    "SearchConfig",
+    "SearchStopConfig",
     "SimulateConfig",
     "StopConfig",
     "TaskConfig",

@@ -12,19 +12,22 @@ from pydantic import BaseModel, ValidationError
 from hpctrain.config.explain import explain, is_model, unknown_key
 from hpctrain.config.models import RunConfig
 from hpctrain.config.overrides import apply_overrides
-from hpctrain.config.rules import Problem, contradictions, missing_stop
+from hpctrain.config.rules import Problem, contradictions, missing_stop, search_problems
 from hpctrain.errors import ConfigError
 
 _INIT = "hpctrain.init()"
 
 
-def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> RunConfig:
+def load_config(
+    path: str | os.PathLike[str], overrides: Sequence[str] = (), search: bool = False
+) -> RunConfig:
     """Reads the settings of a run whose loop hpctrain owns.
 
     Args:
         path: a TOML file; its stem is the default of `name`.
         overrides: `section.key=value`, applied in order after the file. A value is TOML; a bare
             word is taken as a text.
+        search: the run is a search, not a training.
 
     Raises:
         ConfigError: one line for everything that is not allowed.
@@ -33,7 +36,8 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     overridden = apply_overrides(values, overrides)
     values.setdefault("name", _name_from(path))
     config = build_config(values, str(path), overridden)
-    _raise_if_any(missing_stop(config), str(path), overridden)
+    problems = search_problems(config) if search else missing_stop(config)
+    _raise_if_any(problems, str(path), overridden)
     return config
 
 
@@ -130,10 +134,11 @@ def _place(values: dict[str, Any], keyword: str, value: Any) -> Iterator[Problem
 
 
 def _sections() -> dict[str, type[BaseModel]]:
+    """The sections that a training has; a search has keywords of its own."""
     return {
         name: field.annotation
         for name, field in RunConfig.model_fields.items()
-        if is_model(field.annotation)
+        if is_model(field.annotation) and name != "search"
     }
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr
 
 from hpctrain.config.method import MethodConfig
+from hpctrain.config.search import SearchConfig
 from hpctrain.config.section import (
     Allowed,
     NonNegativeFloat,
@@ -131,6 +132,7 @@ class RunConfig(Section):
     runtime: RuntimeConfig = RuntimeConfig()
     progress: ProgressConfig = ProgressConfig()
     simulate: SimulateConfig = SimulateConfig()
+    search: SearchConfig = SearchConfig()
 
     _source: str = PrivateAttr(default="settings")
 

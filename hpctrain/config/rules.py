@@ -24,6 +24,26 @@ def missing_stop(config: RunConfig) -> Iterator[Problem]:
         yield "stop", "the run would never end; give stop.steps or stop.minutes"
 
 
+def search_problems(config: RunConfig) -> Iterator[Problem]:
+    """A search needs something to search, and an end; so do the trainings in it."""
+    search = config.search
+    if not search.space:
+        yield "search.space", "is missing; give at least one parameter, such as lr = [1e-4, 1e-3]"
+    rules = search.stop
+    if all(rule is None for rule in (rules.evaluations, rules.hours, rules.patience, rules.cost)):
+        yield (
+            "search.stop",
+            "the search might never end; give evaluations, hours, patience or cost",
+        )
+    if search.objective == "train":
+        yield from missing_stop(config)
+    if search.fidelity.rule != "none" and search.objectives > 1:
+        yield (
+            "search.fidelity.rule",
+            f'"{search.fidelity.rule}" is not allowed with {search.objectives} objectives',
+        )
+
+
 def _heloco_section(config: RunConfig) -> Iterator[Problem]:
     method = config.method
     if "heloco" in method.model_fields_set and method.name != "heloco":

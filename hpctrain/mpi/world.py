@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from hpctrain.core.topology import Topology
 from hpctrain.mpi.group import PIECE, MpiGroup
 from hpctrain.mpi.mailbox import MpiMailbox
+from hpctrain.mpi.talk import RankTalk
 
 
 class MpiWorld:
@@ -42,6 +43,11 @@ class MpiWorld:
         """Collective. The ranks of this rank's worker."""
         worker = topology.worker_of(self.rank)
         return MpiGroup(self._comm.Split(worker.id, worker.ranks.index(self.rank)))
+
+    def talk(self, topology: Topology) -> RankTalk:
+        """Collective. The ranks of this rank's worker, for a search."""
+        worker = topology.worker_of(self.rank)
+        return RankTalk(self._comm.Split(worker.id, worker.ranks.index(self.rank)))
 
     def share(self, item: Any) -> Any:
         """Collective. Rank 0's `item`, everywhere."""

@@ -22,8 +22,9 @@ RATE_OVER_S = 30.0  # long enough for rounds of slow islands to even out
 class Rate:
     """Steps per second over the last half minute, and how long the rest will take."""
 
-    def __init__(self, total: int | None) -> None:
+    def __init__(self, total: int | None, unit: str = "steps") -> None:
         self._total = total
+        self._unit = unit
         self._seen: deque[tuple[float, int]] = deque()
 
     def see(self, now_s: float, steps: int) -> None:
@@ -52,7 +53,9 @@ class Rate:
         if rate is None:
             return ""
         left = None if self._total is None else max(self._total - self._seen[-1][1], 0)
-        return f"{rate:.1f} steps/s" + (f"  {seconds_text(left / rate)} left" if left else "")
+        return f"{rate:.1f} {self._unit}/s" + (
+            f"  {seconds_text(left / rate)} left" if left else ""
+        )
 
 
 class ProgressDisplay:
@@ -62,16 +65,24 @@ class ProgressDisplay:
         show: `auto` is live on a terminal and plain otherwise.
         total_steps: of all islands; None: not known.
         terminal: whether the output ends in a terminal; None: look. See `console.seen_by`.
+        unit: what is counted.
     """
 
-    def __init__(self, show: Show, total_steps: int | None, terminal: bool | None = None) -> None:
+    def __init__(
+        self,
+        show: Show,
+        total_steps: int | None,
+        terminal: bool | None = None,
+        unit: str = "steps",
+    ) -> None:
         live = True if show == "live" else terminal
         self._console = make_console(live, stderr=True)
         if show == "auto":
             show = "live" if self._console.is_terminal else "plain"
         self._show = show
         self._total = total_steps
-        self._rate = Rate(total_steps)
+        self._rate = Rate(total_steps, unit)
+        self._unit = unit
         self._every_s = LIVE_EVERY_S if show == "live" else PLAIN_EVERY_S
         self._due_s = monotonic()  # the first update only tells where counting starts
         self._bar: Progress | None = None
@@ -109,7 +120,9 @@ class ProgressDisplay:
 
     def _line(self, steps: int, text: str) -> str:
         of = f" of {self._total:,}" if self._total else ""
-        return "  ".join(part for part in (f"{steps:,}{of} steps", self._rate.text, text) if part)
+        return "  ".join(
+            part for part in (f"{steps:,}{of} {self._unit}", self._rate.text, text) if part
+        )
 
     def _started(self) -> Progress:
         if self._bar is None:

@@ -28,6 +28,9 @@ class AloneWorld:
     def group(self, topology: Topology) -> None:
         """There is no group: the worker has a single rank."""
 
+    def talk(self, topology: Topology) -> None:
+        """Nobody to talk to, likewise."""
+
     def share(self, item: Any) -> Any:
         return item
 

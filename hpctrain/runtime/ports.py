@@ -67,6 +67,10 @@ class World(Protocol):
 
     def group(self, topology: Topology) -> Any: ...
 
+    def talk(self, topology: Topology) -> Any:
+        """What the ranks of a worker of a search say to each other."""
+        ...
+
     def abort(self, error: BaseException) -> None:
         """End the whole job."""
         ...

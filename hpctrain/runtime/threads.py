@@ -79,6 +79,11 @@ class ThreadWorld:
         meeting = self._hall.groups.setdefault(worker.id, _Meeting(len(worker.ranks)))
         return ThreadGroup(worker.ranks.index(self.rank), len(worker.ranks), meeting)
 
+    def talk(self, topology: Topology) -> ThreadGroup:
+        worker = topology.worker_of(self.rank)
+        meeting = self._hall.groups.setdefault(-1 - worker.id, _Meeting(len(worker.ranks)))
+        return ThreadGroup(worker.ranks.index(self.rank), len(worker.ranks), meeting)
+
     def abort(self, error: BaseException) -> None:
         """End all threads: whoever waits gets a `BrokenBarrierError`."""
         self._hall.error = self._hall.error or error
@@ -110,6 +115,12 @@ class ThreadGroup:
     def gather(self, item: Any) -> list[Any]:
         items = self._meeting.exchange(self.rank, item)
         return items if self.rank == 0 else []
+
+    def tell(self, item: Any) -> Any:
+        return self._meeting.exchange(self.rank, item)[0]
+
+    def vote(self, complaint: str, patience_s: float) -> list[str]:
+        return self._meeting.exchange(self.rank, complaint)
 
     def sum_on_device(self, flat: Any) -> bool:
         """Threads sum on the host."""

@@ -16,20 +16,26 @@ WORTH_IT_S = 0.005
 
 
 class ServiceThread:
-    """Calls `look` under `lock` every millisecond until stopped.
+    """Calls `look` under `lock`, every millisecond or as asked, until stopped.
 
     Args:
         look: must return at once.
         lock: the same that protects `look` elsewhere.
         failed: told of an exception in `look`, which ends the thread.
+        every_s: how often it looks.
     """
 
     def __init__(
-        self, look: Callable[[], None], lock: RLock, failed: Callable[[BaseException], None]
+        self,
+        look: Callable[[], None],
+        lock: RLock,
+        failed: Callable[[BaseException], None],
+        every_s: float = LOOK_EVERY_S,
     ) -> None:
         self._look = look
         self._lock = lock
         self._failed = failed
+        self._every_s = every_s
         self._over = Event()
         self._thread = Thread(target=self._run, name="hpctrain-service", daemon=True)
 
@@ -44,7 +50,7 @@ class ServiceThread:
 
     def _run(self) -> None:
         try:
-            while not self._over.wait(LOOK_EVERY_S):
+            while not self._over.wait(self._every_s):
                 if self._lock.acquire(blocking=False):
                     try:
                         self._look()

@@ -1,20 +1,31 @@
-"""Finds the callable that makes a task: `package.module:callable`."""
+"""Finds callables by name: `package.module:callable`."""
 
 import difflib
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
 from hpctrain.errors import ConfigError
 from hpctrain.workloads.task import TaskFactory
 
 
 def resolve_factory(reference: str, source: str = "run.toml") -> TaskFactory:
+    """The task's callable; see `resolve`."""
+    return cast(TaskFactory, resolve(reference, "task.factory", source))
+
+
+def resolve(reference: str, key: str, source: str) -> Callable[..., Any]:
     """The callable that `reference` names; modules of the working directory are found too.
 
     An error inside the module is the module's own, and is raised as it is.
+
+    Args:
+        reference: `package.module:callable`.
+        key: the setting that says so.
+        source: where it does.
 
     Raises:
         ConfigError: if there is no such module or callable.
@@ -22,10 +33,10 @@ def resolve_factory(reference: str, source: str = "run.toml") -> TaskFactory:
     try:
         return _resolve(reference)
     except LookupError as error:
-        raise ConfigError(f'{source}: task.factory: "{reference}": {error.args[0]}') from None
+        raise ConfigError(f'{source}: {key}: "{reference}": {error.args[0]}') from None
 
 
-def _resolve(reference: str) -> TaskFactory:
+def _resolve(reference: str) -> Callable[..., Any]:
     module_name, colon, attribute = reference.partition(":")
     if not (module_name and colon and attribute):
         raise LookupError("is not of the form package.module:callable")
@@ -36,7 +47,7 @@ def _resolve(reference: str) -> TaskFactory:
         found = getattr(found, name)
     if not callable(found):
         raise LookupError(f"is of type {type(found).__name__}, but must be a callable")
-    return cast(TaskFactory, found)
+    return found
 
 
 def _import(name: str) -> ModuleType:

@@ -1,0 +1,366 @@
+"""A search on the ranks that were started: `hpctrain.search`, `hpctrain search`, ask and tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpctrain.compose.clock import RunClock
+from hpctrain.compose.search_past import check_same_space, history_of, warm_records
+from hpctrain.compose.search_setup import (
+    objective_of,
+    search_config,
+    search_topology,
+    settings_of,
+    space_of,
+)
+from hpctrain.compose.start import connect, on_signals, or_exit, seconds_left, together
+from hpctrain.compose.stores import TimedNotebook, open_store
+from hpctrain.errors import HpctrainError
+from hpctrain.report.console import seen_by
+from hpctrain.report.progress import ProgressDisplay
+from hpctrain.report.search_summary import print_search
+from hpctrain.runtime.driver import Driver
+from hpctrain.search.algorithm import IslandSearch
+from hpctrain.search.history import History
+from hpctrain.search.messages import Evaluate, Evaluation, Tally
+from hpctrain.search.pareto import pareto_front
+from hpctrain.search.record import Record
+from hpctrain.search.space import Space
+from hpctrain.storage.layout import RunLayout
+from hpctrain.storage.runs import is_run
+from hpctrain.workers.candidate import Place
+from hpctrain.workers.objective import Objective
+from hpctrain.workers.search_loop import OneRank, Orders, SearchLoop
+
+if TYPE_CHECKING:
+    from hpctrain.cluster.launcher import Launcher
+    from hpctrain.config import RunConfig
+    from hpctrain.runtime.ports import World
+
+
+def search_with(
+    objective: Objective, space: Space | Mapping[str, Any], settings: Mapping[str, Any]
+) -> SearchResult:
+    """See `hpctrain.search`."""
+    return _begin(space, settings).run(objective)
+
+
+def ask_and_tell(space: Space | Mapping[str, Any], settings: Mapping[str, Any]) -> Search:
+    """See `hpctrain.Search`."""
+    return Search(_begin(space, settings))
+
+
+def search_file(config: RunConfig) -> int:
+    """`hpctrain search`: returns the exit code.
+
+    Raises:
+        HpctrainError: on all ranks alike, before the first evaluation, if a setting is wrong.
+    """
+    world, launcher = connect()
+    objective = together(world, lambda: objective_of(config, world))
+    run = SearchRun(config, None, world, launcher)
+    result = run.run(objective)
+    if world.rank == 0 and config.progress.show != "none":
+        print_search(result, config.search.objective == "train", run.terminal)
+    return 0 if result.found else 1
+
+
+def _begin(space: Space | Mapping[str, Any], settings: Mapping[str, Any]) -> SearchRun:
+    def begin() -> SearchRun:
+        checked = space if isinstance(space, Space) else Space(space)
+        return SearchRun(search_config(checked, settings), checked)
+
+    return or_exit(begin)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One candidate of the outcome.
+
+    Attributes:
+        config: its parameters.
+        losses: one per objective.
+        number: of the candidate.
+    """
+
+    config: dict[str, Any]
+    losses: tuple[float, ...]
+    number: int
+
+    @property
+    def loss(self) -> float:
+        return self.losses[0]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What a search has found; the same on all ranks.
+
+    Attributes:
+        front: the candidates that none dominates, by the first loss; one with a single objective.
+        evaluations: finished, in all parts of the run.
+        failed, stopped, cancelled, reused: likewise; see the guide.
+        cost: as reported by the objective.
+        seconds: on the clock of the run.
+        reason: why it ended.
+        run_dir: where everything lies.
+    """
+
+    front: tuple[Found, ...]
+    evaluations: int
+    failed: int
+    stopped: int
+    cancelled: int
+    reused: int
+    cost: float
+    seconds: float
+    reason: str
+    run_dir: Path
+
+    @property
+    def found(self) -> bool:
+        return bool(self.front)
+
+    @property
+    def best(self) -> Found:
+        """The best by the first objective.
+
+        Raises:
+            HpctrainError: if no evaluation gave a usable loss.
+        """
+        if not self.front:
+            raise HpctrainError(
+                f"the search in {self.run_dir} has no usable evaluation: {self.failed} failed; "
+                f"`hpctrain show {self.run_dir}` says why"
+            )
+        return self.front[0]
+
+
+class SearchRun:
+    """One rank of a search. Making it is collective, and so are `run` and `close`.
+
+    Args:
+        config: checked settings.
+        space: given in Python; None: `config.search.space`.
+        constraint: likewise.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        space: Space | None = None,
+        world: World | None = None,
+        launcher: Launcher | None = None,
+    ) -> None:
+        if world is None or launcher is None:
+            world, launcher = connect()
+        self.config = config
+        self.world = world
+        self.topology = together(world, lambda: search_topology(config, world))
+        self.space = together(world, lambda: space or space_of(config))
+        history, time_s = self._past()
+        self.clock = RunClock(time_s)
+        left_s = seconds_left(launcher, config.checkpoint.margin_s)
+        allocation_s = inf if left_s is None else time_s + left_s
+        self.settings = together(
+            world, lambda: settings_of(config, self.space, history, allocation_s)
+        )
+        me = self.topology.worker_of(world.rank)
+        self.store = open_store(config, world, self.topology, time_s, search=self._facts())
+        self.notebook = TimedNotebook(self.store, self.clock, me.id, me.island)
+        world.before_abort = self._note_abort
+        self.mailbox = world.mailbox(self.topology)
+        self._group = world.talk(self.topology) if len(me.ranks) > 1 else OneRank()
+        self.loop = self._make_loop()
+        if world.threads and len(self.topology.workers) > 1:
+            self.loop.serve(world.abort)
+        on_signals(config.checkpoint.signals, self.loop.request_stop)
+        show = config.progress.show if world.rank == 0 else "none"
+        self.terminal = seen_by(launcher.terminal, launcher.is_rank)
+        self.progress = ProgressDisplay(
+            show, config.search.stop.evaluations, self.terminal, "evaluations"
+        )
+        self.loop.start()
+
+    def run(self, objective: Objective) -> SearchResult:
+        """Evaluate until the search is over."""
+        search = self.config.search
+        try:
+            self.loop.run(objective, search.timeout_s, search.patience_s)
+        except HpctrainError as error:  # the other ranks would wait for this one
+            self.world.abort(error)
+        return self.close()
+
+    def close(self) -> SearchResult:
+        """Collective, when the search is over: gather what was found."""
+        self.loop.stop_service()
+        self.progress.close()
+        result = self._result()
+        if self.world.rank == 0:
+            self.notebook.note("event", {"kind": "finish", "text": result.reason})
+        self.notebook.write_kept()
+        self.mailbox.close()
+        self.store.close()
+        return result
+
+    def _make_loop(self) -> SearchLoop:
+        me = self.topology.worker_of(self.world.rank)
+        orders = Orders()
+        driver = None
+        if self.world.rank == me.ranks[0]:
+            algorithm = IslandSearch(self.settings, self.topology)
+            driver = Driver(algorithm, me.id, self.mailbox, orders, self.notebook, self.clock)
+        place = Place(
+            me.id, me.island, self._group.rank, self._group.size,
+            Path(self.config.run_dir), getattr(self._group, "comm", lambda: None),
+        )  # fmt: skip
+        return SearchLoop(
+            driver, orders, self._group, place, self.config.seed, self.notebook.note, self._at_pause
+        )
+
+    def _past(self) -> tuple[History, float]:
+        """Rank 0 reads what there is, and all ranks get the part that is worth remembering."""
+        config, search = self.config, self.config.search
+
+        def read() -> tuple[History, float]:
+            run_dir, objectives = Path(config.run_dir), search.objectives
+            others = warm_records(search.warm_start, self.space, objectives, config.source)
+            if not config.checkpoint.resume or not is_run(RunLayout(run_dir)):
+                return History(tuple(others)), 0.0
+            check_same_space(run_dir, self.space, objectives, config.source)
+            needs = settings_of(config, self.space, History(), inf).make_propagator().needs
+            return history_of(
+                run_dir, self.space, objectives, needs, others, search.duplicates == "average"
+            )
+
+        past = together(self.world, lambda: read() if self.world.rank == 0 else None)
+        shared: tuple[History, float] = self.world.share(past)
+        return shared
+
+    def _facts(self) -> dict[str, Any]:
+        search = self.config.search
+        return {
+            "space": self.space.describe(),
+            "num_objectives": search.objectives,
+            "objective": search.objective,
+            "propagator": search.propagator,
+        }
+
+    def _at_pause(self) -> None:
+        self.store.fold_if_due()
+        if self.progress.due and self.loop.driver is not None:
+            desk = self.loop.driver.state.desk
+            if desk is not None:
+                self.progress.update(desk.tally.ended, _progress_text(desk.tally))
+
+    def _result(self) -> SearchResult:
+        """Collective. The best of all workers."""
+        driver = self.loop.driver
+        elites: Sequence[Record] = ()
+        reason, tally = "", None
+        if driver is not None:
+            elites = driver.state.knowledge.population.elites
+            reason = driver.state.stopping or ""
+            if driver.state.me == 0 and driver.state.desk is not None:
+                tally = driver.state.desk.tally
+                reason = driver.state.desk.closed or reason
+        several = self.config.search.objectives > 1
+        mine = list(elites) if several else list(elites[:1])
+        everyone = self.world.gather((mine, tally, reason))
+        known = {record.number: record for some, _, _ in everyone for record in some}
+        front = pareto_front(list(known.values())) if several else sorted(known.values())[:1]
+        total: Tally = everyone[0][1]
+        return SearchResult(
+            tuple(Found(self.space.decode(r.genome), r.losses, r.number) for r in front),
+            total.finished, total.failed, total.stopped, total.cancelled, total.reused,
+            total.cost, self.clock.now_s(), everyone[0][2], Path(self.config.run_dir),
+        )  # fmt: skip
+
+    def _note_abort(self, text: str) -> None:
+        self.notebook.note("event", {"kind": "abort", "text": text[-2000:]})
+        self.store.flush()
+
+
+class Search:
+    """Ask and tell, for those who own their loop; under mpirun on every rank.
+
+    search = ht.Search(space, stop={"evaluations": 100})
+    while (candidate := search.ask()) is not None:
+        search.tell(candidate, loss_of(candidate))
+    result = search.close()
+    """
+
+    def __init__(self, run: SearchRun) -> None:
+        self._run = run
+        self._order: Evaluate | None = None
+
+    def ask(self) -> Any:
+        """The next candidate to evaluate; None when the search is over.
+
+        Raises:
+            HpctrainError: if the last one has not been told of.
+        """
+        if self._order is not None:
+            raise HpctrainError(
+                f"candidate {self._order.number} was not told of; call tell(candidate, loss) or "
+                "fail(candidate, reason) before asking for the next"
+            )
+        self._order = self._run.loop.next_order()
+        return None if self._order is None else self._run.loop.candidate(self._order)
+
+    def tell(
+        self, candidate: Any, loss: Any, took_s: float = 0.0, cost: float | None = None
+    ) -> None:
+        """Say what the loss (or the losses) of `candidate` is.
+
+        Raises:
+            HpctrainError: if it is not the candidate that was asked for.
+        """
+        losses = tuple(map(float, loss)) if isinstance(loss, list | tuple) else (float(loss),)
+        spent = candidate.cost if cost is None else cost
+        self._finish(candidate, Evaluation(candidate.number, "done", losses, "", took_s, spent))
+
+    def fail(self, candidate: Any, reason: str, took_s: float = 0.0) -> None:
+        """Say that the evaluation of `candidate` has failed."""
+        self._finish(candidate, Evaluation(candidate.number, "failed", (), reason, took_s))
+
+    def close(self) -> SearchResult:
+        """Collective, once `ask` has returned None (or to end early, on all ranks)."""
+        if self._order is None and not self._finished():
+            self._run.loop.request_stop("the script has ended")
+            while self._run.loop.next_order() is not None:
+                raise HpctrainError("the search went on although it was to end")
+        return self._run.close()
+
+    def _finished(self) -> bool:
+        driver = self._run.loop.driver
+        return driver is None or driver.finished
+
+    def _finish(self, candidate: Any, evaluation: Evaluation) -> None:
+        if self._order is None or self._order.number != candidate.number:
+            asked = "none was" if self._order is None else f"number {self._order.number} was"
+            raise HpctrainError(
+                f"candidate {candidate.number} is told of, but {asked} asked for last"
+            )
+        self._order = None
+        self._run.loop.finish(evaluation)
+
+
+def _progress_text(tally: Tally) -> str:
+    parts = []
+    if tally.best_number >= 0 or tally.best_loss < inf:
+        parts.append(f"best {tally.best_loss:.6g}")
+    for count, word in (
+        (tally.failed, "failed"),
+        (tally.stopped, "stopped early"),
+        (tally.reused, "reused"),
+    ):
+        if count:
+            parts.append(f"{count:,} {word}")
+    if tally.cost:
+        parts.append(f"cost {tally.cost:.4g}")
+    return "  ".join(parts)

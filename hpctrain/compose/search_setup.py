@@ -1,0 +1,170 @@
+"""From settings to the objects of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, cast
+
+from hpctrain.core.topology import Topology, plan_topology
+from hpctrain.errors import ConfigError
+from hpctrain.search.breeding.make import make_propagator
+from hpctrain.search.fidelity import Fidelity, MedianRule, SuccessiveHalving
+from hpctrain.search.history import History
+from hpctrain.search.propagator import Propagator
+from hpctrain.search.settings import SearchSettings
+from hpctrain.search.space import Constraint, Space
+from hpctrain.search.stop import Stop
+from hpctrain.search.travel import Travel
+from hpctrain.workloads.factory import resolve
+
+if TYPE_CHECKING:
+    from hpctrain.workers.objective import Objective
+    from hpctrain.config import RunConfig
+    from hpctrain.runtime.ports import World
+
+OWN = "__main__:objective"  # given in Python
+
+
+def search_config(space: Space, settings: Mapping[str, Any]) -> RunConfig:
+    """The keywords of `hpctrain.search` as the settings of a run.
+
+    Raises:
+        ConfigError: one line for everything that is not allowed.
+    """
+    from hpctrain.config import SearchConfig, build_config
+
+    values: dict[str, Any] = {"run_dir": "runs/search", "name": "search"}
+    search: dict[str, Any] = {"space": space.describe(), "objective": OWN}
+    for key, value in settings.items():
+        if key == "resume":
+            values["checkpoint"] = {**values.get("checkpoint", {}), "resume": value}
+        elif key == "progress" and isinstance(value, str):
+            values["progress"] = {"show": value}
+        elif key == "stop":
+            search["stop"] = _as_table(value)
+        elif key in SearchConfig.model_fields:
+            search[key] = value
+        else:
+            values[key] = value
+    values["search"] = search
+    return build_config(values, "hpctrain.search()")
+
+
+def objective_of(config: RunConfig, world: World) -> Objective:
+    """The objective that the settings name.
+
+    Raises:
+        ConfigError: if there is none of that name.
+    """
+    if config.search.objective == "train":
+        from hpctrain.compose.search_train import training_objective
+
+        return training_objective(config, world)
+    return resolve(config.search.objective, "search.objective", config.source)
+
+
+def search_topology(config: RunConfig, world: World) -> Topology:
+    """Workers and islands of a search.
+
+    Raises:
+        ConfigError: if the ranks cannot be divided as asked.
+    """
+    search, size = config.search, world.size
+    if size % search.ranks_per_worker:
+        raise ConfigError(
+            f"{config.source}: search.ranks_per_worker: {search.ranks_per_worker} does not divide "
+            f"the {size} ranks that were started"
+        )
+    workers = size // search.ranks_per_worker
+    if search.islands > workers:
+        raise ConfigError(
+            f"{config.source}: search.islands: {search.islands} islands need as many workers, but "
+            f"{size} ranks make {workers}; give at most {workers}"
+        )
+    cuts = [workers * i // search.islands for i in range(search.islands + 1)]
+    per = search.ranks_per_worker
+    groups = [range(a * per, b * per) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return plan_topology(world.hosts(), [list(group) for group in groups], per)
+
+
+def space_of(config: RunConfig) -> Space:
+    """The space of `[search.space]`.
+
+    Raises:
+        ConfigError: with a line for each thing that is wrong in it.
+    """
+    search = config.search
+    constraint = None
+    if search.constraint is not None:
+        constraint = cast(
+            Constraint, resolve(search.constraint, "search.constraint", config.source)
+        )
+    return Space.from_table(search.space, f"{config.source}: search.space", constraint)
+
+
+def settings_of(
+    config: RunConfig, space: Space, history: History, allocation_s: float
+) -> SearchSettings:
+    """Everything that the algorithm is told.
+
+    Raises:
+        ConfigError: if a propagator, a candidate to begin with or the traffic makes no sense.
+    """
+    search = config.search
+    options: dict[str, Any] = dict(search.options)
+    make = _maker(search.propagator, space, options)
+    make()  # what is wrong with it shows before the search begins
+    travel = Travel(
+        search.migration.pattern, search.migration.probability, search.migration.moves,
+        search.migration.choice,
+    )  # fmt: skip
+    travel.counts(search.islands)
+    stop = Stop(**search.stop.model_dump())
+    return SearchSettings(
+        space=space,
+        make_propagator=make,
+        stop=stop,
+        seed=config.seed,
+        num_objectives=search.objectives,
+        travel=travel,
+        duplicates=search.duplicates,
+        fidelity=fidelity_of(config),
+        given=tuple(_given(space, config)),
+        history=history,
+        allocation_s=allocation_s,
+    )
+
+
+def fidelity_of(config: RunConfig) -> Fidelity | None:
+    """The rule that ends candidates early, if there is one."""
+    asked = config.search.fidelity
+    match asked.rule:
+        case "asha":
+            return SuccessiveHalving(asked.first_step, asked.factor)
+        case "median":
+            return MedianRule(asked.first_step, asked.at_least)
+        case _:
+            return None
+
+
+def _maker(name: str, space: Space, options: Mapping[str, Any]) -> Callable[[], Propagator]:
+    return lambda: make_propagator(name, space, **options)
+
+
+def _given(space: Space, config: RunConfig) -> list[tuple[float, ...]]:
+    genomes = []
+    for place, given in enumerate(config.search.initial):
+        try:
+            genomes.append(space.encode(given))
+        except ConfigError as error:
+            raise ConfigError(f"search.initial: candidate {place}: {error}") from None
+    return genomes
+
+
+def _as_table(stop: Stop | Mapping[str, Any] | int) -> dict[str, Any]:
+    """What a script may say about the end: a number is one of evaluations."""
+    if isinstance(stop, int):
+        return {"evaluations": stop}
+    values = dict(stop) if isinstance(stop, Mapping) else asdict(stop)
+    return {key: value for key, value in values.items() if value is not None}

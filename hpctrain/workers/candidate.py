@@ -1,0 +1,122 @@
+"""What an objective is given: the configuration, its worker's ranks, a seed, a place for files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from math import nan
+from pathlib import Path
+from typing import Any
+
+
+class StopCandidate(BaseException):
+    """Raised by `Candidate.report` when the evaluation is to end.
+
+    Not an Exception, so that an objective that handles its own errors lets it pass.
+    """
+
+
+class Candidate(Mapping[str, Any]):
+    """One candidate as the objective sees it: a read-only mapping of parameters, and more.
+
+    `candidate["lr"]` is a parameter; parameters that do not apply are not there.
+
+    Attributes:
+        number: of the candidate in the search, from 0.
+        seed: depends on the search's seed and the number, and on nothing else.
+        worker, island: who evaluates it.
+        rank, size: this process among the ranks of the worker.
+        cost: set it to what the evaluation has cost, in the unit of `stop.cost`.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        number: int,
+        seed: int,
+        place: Place,
+        on_report: Callable[[int, float], None],
+    ) -> None:
+        self._config = config
+        self.number = number
+        self.seed = seed
+        self.cost = nan
+        self.last_step = -1
+        self.last_value = nan
+        self._place = place
+        self._on_report = on_report
+
+    @property
+    def worker(self) -> int:
+        return self._place.worker
+
+    @property
+    def island(self) -> int:
+        return self._place.island
+
+    @property
+    def rank(self) -> int:
+        return self._place.rank
+
+    @property
+    def size(self) -> int:
+        return self._place.size
+
+    @property
+    def comm(self) -> Any:
+        """The mpi4py communicator of this worker's ranks; None without MPI."""
+        return self._place.comm()
+
+    @property
+    def directory(self) -> Path:
+        """A directory of this candidate's own; it is made when it is first asked for."""
+        path = self._place.run_dir / "candidates" / f"{self.number:06d}"
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def report(self, value: float, step: int | None = None) -> None:
+        """Say how far it has come: `value` is the loss after `step` (default: the next one).
+
+        All ranks of a worker must report alike.
+
+        Raises:
+            StopCandidate: if the candidate is not worth going on with, or the search ends.
+        """
+        self.last_step = max(self.last_step, 0) + 1 if step is None else int(step)
+        self.last_value = float(value)
+        self._on_report(self.last_step, self.last_value)
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._config[name]
+        except KeyError:
+            known = ", ".join(self._config)
+            raise KeyError(f"candidate {self.number} has no {name!r}; it has {known}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._config)
+
+    def __len__(self) -> int:
+        return len(self._config)
+
+    def __repr__(self) -> str:
+        return f"Candidate({self.number}, {dict(self._config)})"
+
+
+class Place:
+    """Where candidates of one worker are evaluated, seen from one rank."""
+
+    def __init__(
+        self,
+        worker: int,
+        island: int,
+        rank: int,
+        size: int,
+        run_dir: Path,
+        comm: Callable[[], Any] = lambda: None,
+    ) -> None:
+        self.worker = worker
+        self.island = island
+        self.rank = rank
+        self.size = size
+        self.run_dir = run_dir
+        self.comm = comm

@@ -1,0 +1,251 @@
+"""The loop of a search on one worker: take an order, evaluate it, say how it went.
+
+The leader of a worker has the driver; its other ranks do what it says. While an objective runs, a
+thread answers other workers where MPI allows threads; and every report of the objective does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from threading import RLock
+from time import sleep
+from typing import Any, Protocol
+
+from hpctrain.core.events import Done, Reported, Started
+from hpctrain.core.seeds import stream
+from hpctrain.errors import HpctrainError
+from hpctrain.runtime.driver import Driver
+from hpctrain.search.algorithm import SearchState
+from hpctrain.search.messages import Evaluate, Evaluation, Interim
+from hpctrain.workers.candidate import Candidate, Place, StopCandidate
+from hpctrain.workers.objective import Objective, evaluate
+from hpctrain.workers.service import ServiceThread
+
+LOOK_EVERY_S = 0.005  # of the thread: costs a few thousandths of a core
+SHORTEST_PAUSE_S = 0.00005
+LONGEST_PAUSE_S = 0.005
+
+SearchDriver = Driver[SearchState]
+
+
+class RankGroup(Protocol):
+    """The ranks of one worker; `hpctrain.mpi` has it."""
+
+    rank: int
+    size: int
+
+    def tell(self, item: Any) -> Any:
+        """The leader's plain value, on all ranks; waiting costs no processor time."""
+        ...
+
+    def vote(self, complaint: str, patience_s: float) -> list[str]:
+        """The complaints of all ranks, empty texts for none.
+
+        Raises:
+            TimeoutError: on a rank that complains, if the others do not come.
+        """
+        ...
+
+
+class OneRank:
+    """A worker of a single rank has nobody to tell."""
+
+    rank = 0
+    size = 1
+
+    def tell(self, item: Any) -> Any:
+        return item
+
+    def vote(self, complaint: str, patience_s: float) -> list[str]:
+        return [complaint]
+
+
+class Orders:
+    """The `Workplace` of a search: at most one order, and whether it is to end."""
+
+    def __init__(self) -> None:
+        self.queue: deque[Evaluate] = deque()
+        self.cancelled: str | None = None
+
+    def order(self, work: Any) -> None:
+        self.cancelled = None
+        self.queue.append(work)
+
+    def cancel(self, reason: str) -> None:
+        self.cancelled = reason
+
+
+class SearchLoop:
+    """One rank of a search.
+
+    Args:
+        driver: of the worker, at its leader; else None.
+        orders: the workplace of that driver.
+        group: the ranks of the worker.
+        place: for candidates.
+        seed: of the search.
+        note: writes a row that is no algorithm's.
+        at_pause: called after every evaluation, and while the loop waits.
+    """
+
+    def __init__(
+        self,
+        driver: SearchDriver | None,
+        orders: Orders,
+        group: RankGroup,
+        place: Place,
+        seed: int,
+        note: Callable[[str, dict[str, Any]], None],
+        at_pause: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.driver = driver
+        self.orders = orders
+        self.lock = RLock()
+        self.stop_reason: str | None = None
+        self.evaluations = 0
+        self._group = group
+        self._place = place
+        self._seed = seed
+        self._note = note
+        self._at_pause = at_pause
+        self._service: ServiceThread | None = None
+        self._seen = -1
+        self._evaluating = False
+
+    def run(self, objective: Objective, timeout_s: float | None, patience_s: float) -> None:
+        """Evaluate until the search is over. All ranks of the worker call it."""
+        while (order := self.next_order()) is not None:
+            self.finish(self.evaluate(order, objective, timeout_s, patience_s))
+
+    def start(self) -> None:
+        """Begin; only the leader does anything."""
+        if self.driver is not None:
+            with self.lock:
+                self.driver.handle(Started())
+
+    def next_order(self) -> Evaluate | None:
+        """Wait for the next candidate; None when the search is over. All ranks call it."""
+        order = self._wait_for_order() if self.driver is not None else None
+        if self._group.size > 1:
+            order = self._group.tell(order)
+        return order
+
+    def finish(self, evaluation: Evaluation) -> None:
+        """Say how an evaluation went; the row of it is durable when this returns."""
+        self.evaluations += 1
+        if self.driver is None:
+            return
+        with self.lock:
+            self._pass_on_stop()
+            self.driver.handle(Done(evaluation))
+            self.driver.pump()
+        self._at_pause()
+
+    def candidate(self, order: Evaluate) -> Candidate:
+        """What the objective sees of an order."""
+        seed = stream(self._seed, order.number, "candidate")
+
+        def on_report(step: int, value: float) -> None:
+            self._report(order.number, step, value)
+
+        return Candidate(order.config, order.number, seed, self._place, on_report)
+
+    def evaluate(
+        self, order: Evaluate, objective: Objective, timeout_s: float | None, patience_s: float
+    ) -> Evaluation:
+        """Evaluate `order` on all ranks of the worker.
+
+        Raises:
+            HpctrainError: if the objective failed on one rank while the others wait for it.
+        """
+        trace: list[str] = []
+        self._evaluating = True
+        evaluation = evaluate(objective, self.candidate(order), timeout_s, trace.append)
+        self._evaluating = False
+        if trace:
+            self._note("event", {"kind": "failed candidate", "text": _trace_text(order, trace[0])})
+        if self._group.size == 1:
+            return evaluation
+        return self._agreed(evaluation, patience_s, trace)
+
+    def serve(self, failed: Callable[[BaseException], None]) -> None:
+        """Start the thread that answers others while an objective runs."""
+        self._service = ServiceThread(self._look, self.lock, failed, LOOK_EVERY_S)
+        self._service.start()
+
+    def stop_service(self) -> None:
+        if self._service is not None:
+            self._service.stop()
+
+    def request_stop(self, reason: str) -> None:
+        """End the search as soon as possible; may be called from a signal handler."""
+        self.stop_reason = reason
+
+    def _wait_for_order(self) -> Evaluate | None:
+        driver, orders = self.driver, self.orders
+        assert driver is not None
+        pause_s = SHORTEST_PAUSE_S
+        while not orders.queue:
+            if driver.finished:
+                return None
+            with self.lock:
+                before = driver.num_handled
+                self._pass_on_stop()
+                driver.pump()
+            if driver.num_handled == before:
+                self._at_pause()
+                sleep(pause_s)
+                pause_s = min(2.0 * pause_s, LONGEST_PAUSE_S)
+        return orders.queue.popleft()
+
+    def _report(self, number: int, step: int, value: float) -> None:
+        reason: str | None = None
+        if self.driver is not None:
+            with self.lock:
+                self._pass_on_stop()
+                self.driver.handle(Reported(Interim(number, step, value)))
+                self.driver.pump()
+                reason = self.orders.cancelled
+        if self._group.size > 1:
+            reason = self._group.tell(reason)
+        if reason is not None:
+            raise StopCandidate(reason)
+
+    def _agreed(self, evaluation: Evaluation, patience_s: float, trace: list[str]) -> Evaluation:
+        """The worker's evaluation: it has failed if it has failed on any rank."""
+        complaint = evaluation.reason if evaluation.outcome == "failed" else ""
+        try:
+            complaints = self._group.vote(complaint, patience_s)
+        except TimeoutError:
+            raise HpctrainError(
+                f"candidate {evaluation.number} failed on rank {self._group.rank} of its worker, and "
+                f"the other ranks did not end within {patience_s:g} s: do they wait for it? The "
+                "search can be resumed; in an objective on several ranks, let all fail together\n"
+                + "".join(trace)
+            ) from None
+        for rank, text in enumerate(complaints):
+            if text:
+                reason = f"on rank {rank} of the worker: {text}"
+                return replace(evaluation, outcome="failed", losses=(), reason=reason)
+        return evaluation
+
+    def _look(self) -> None:
+        """The thread: help only where an evaluation takes long, and leave short ones alone."""
+        driver = self.driver
+        if driver is None or driver.finished or not self._evaluating:
+            return
+        if self._seen == self.evaluations:
+            self._pass_on_stop()
+            driver.pump()
+        self._seen = self.evaluations
+
+    def _pass_on_stop(self) -> None:
+        if self.stop_reason is not None and self.driver is not None:
+            reason, self.stop_reason = self.stop_reason, None
+            self.driver.stop(reason)
+
+
+def _trace_text(order: Evaluate, trace: str) -> str:
+    return f"candidate {order.number}: {trace[-2000:]}"
