@@ -61,9 +61,14 @@ def search_file(config: RunConfig) -> int:
         HpctrainError: on all ranks alike, before the first evaluation, if a setting is wrong.
     """
     world, launcher = connect()
-    objective = together(world, lambda: objective_of(config, world))
-    run = SearchRun(config, None, world, launcher)
+    space = together(world, lambda: space_of(config))
+    objective = together(world, lambda: objective_of(config, space))
+    run = SearchRun(config, space, world, launcher)
     result = run.run(objective)
+    if world.rank == 0 and result.found and config.search.objective == "train":
+        from hpctrain.compose.search_train import save_best
+
+        save_best(config, result.best.config)
     if world.rank == 0 and config.progress.show != "none":
         print_search(result, config.search.objective == "train", run.terminal)
     return 0 if result.found else 1

@@ -51,7 +51,7 @@ def search_config(space: Space, settings: Mapping[str, Any]) -> RunConfig:
     return build_config(values, "hpctrain.search()")
 
 
-def objective_of(config: RunConfig, world: World) -> Objective:
+def objective_of(config: RunConfig, space: Space) -> Objective:
     """The objective that the settings name.
 
     Raises:
@@ -60,7 +60,7 @@ def objective_of(config: RunConfig, world: World) -> Objective:
     if config.search.objective == "train":
         from hpctrain.compose.search_train import training_objective
 
-        return training_objective(config, world)
+        return training_objective(config, space)
     return resolve(config.search.objective, "search.objective", config.source)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -71,13 +72,30 @@ def train(config: RunConfig) -> int:
 class TrainLoop:
     """One rank of `hpctrain train`. Making it is collective, and so is running it.
 
-    With `keep = False` nothing is written: for replays.
+    Args:
+        config, world, launcher: of the run.
+        keep: False: nothing is written, for replays.
+        own_process: False: the training is a candidate of a search, which handles signals.
+
+    Attributes:
+        losses: the held-out loss of every domain, at the end.
+        stopped_by: why it was stopped before its end; None if it was not.
+        on_progress: told the inner steps that are known here, often.
     """
 
     def __init__(
-        self, config: RunConfig, world: World, launcher: Launcher, keep: bool = True
+        self,
+        config: RunConfig,
+        world: World,
+        launcher: Launcher,
+        keep: bool = True,
+        own_process: bool = True,
     ) -> None:
         self.config, self.world, self.launcher = config, world, launcher
+        self.losses: dict[str, float] = {}
+        self.stopped_by: str | None = None
+        self.on_progress: Callable[[int], None] = lambda steps: None
+        self._own_process = own_process
         topology = together(world, lambda: make_topology(config, world))
         set_threads(config)
         self.device = together(world, lambda: pick_device(config))
@@ -194,7 +212,8 @@ class TrainLoop:
         session.pauses_later = True
         session.on_round = self._at_round
         session.on_pause = self._at_pause
-        on_signals(self.config.checkpoint.signals, session.request_stop)
+        if self._own_process:
+            on_signals(self.config.checkpoint.signals, session.request_stop)
 
     def _time_some_steps(self) -> None:
         began_s = perf_counter()
@@ -215,16 +234,17 @@ class TrainLoop:
     def _at_pause(self) -> None:
         if self.store is not None:
             self.store.fold_if_due()
+        session = self.run_.session
+        known = max(session.round.state.global_steps, session.steps_done)
+        self.on_progress(known)
         if self.progress.due:
-            session = self.run_.session
             losses = "  ".join(f"{k} {v:.3f}" for k, v in self._last_losses.items())
-            known = max(session.round.state.global_steps, session.steps_done)
             self.progress.update(known, f"held-out {losses}" if losses else "")
 
     def _conclude(self) -> None:
         """Evaluate, save and sum up; every rank takes part."""
         seconds = self.clock.now_s()
-        losses = self._final_losses()
+        self.losses = losses = self._final_losses()
         save_outcome(self.run_, self.notebook)
         self.run_.save_the_end()
         summary = summarise(self.run_, self.pace, losses, seconds, Path(self.config.run_dir))
@@ -247,10 +267,11 @@ class TrainLoop:
         return {domain: merged[domain] for domain in self.task.domains if domain in merged}
 
     def _stopped(self, stopped: RunStopped) -> int:
+        self.stopped_by = stopped.reason
         self.run_.stop_service()
         failed = self.run_.save_failure
         self._close("stop", stopped.reason)
-        if self.world.rank == 0:
+        if self.world.rank == 0 and self._own_process:
             where = self.config.run_dir
             text = failed or f"saved in {where}; go on with --resume"
             print(f"stopped ({stopped.reason}): {text}", flush=True)

@@ -35,7 +35,7 @@ from hpctrain.search.messages import (
     Evaluation,
     Gossip,
     Interim,
-    Leave,
+    LastWords,
     Migrants,
     NoMore,
     Numbers,
@@ -287,7 +287,7 @@ class IslandSearch:
     def _leave(self, state: SearchState) -> Iterator[Command]:
         state.phase = "left"
         unsent, state.unsent = state.unsent, Tally()
-        yield Send(state.boss, Leave(unsent, state.stock.take(state.stock.size)))
+        yield Send(state.boss, LastWords(unsent, state.stock.take(state.stock.size)))
 
     def _too_late(self, state: SearchState, now_s: float) -> bool:
         """Would another candidate take longer than there is time?"""

@@ -18,7 +18,7 @@ from hpctrain.core.events import Command, Send, WorkerId
 from hpctrain.search.messages import (
     AllDone,
     AskNumbers,
-    Leave,
+    LastWords,
     NoMore,
     Numbers,
     StopSearch,
@@ -114,14 +114,14 @@ class Desk:
 
     def concerns(self, sender: WorkerId, message: object) -> bool:
         """Is this a message for the desk, and not for the worker who keeps it?"""
-        return isinstance(message, AskNumbers | Leave | Wish) or sender == self.upstream
+        return isinstance(message, AskNumbers | LastWords | Wish) or sender == self.upstream
 
     def receive(self, sender: WorkerId, message: object) -> Iterator[Command]:
         """Handle a message that concerns this desk."""
         match message:
             case AskNumbers():
                 yield from self.ask(sender, message)
-            case Leave():
+            case LastWords():
                 yield from self.leave(sender, message)
             case Numbers():
                 yield from self.lease(message)
@@ -163,7 +163,7 @@ class Desk:
         for name in self.children:
             yield Send(name, StopSearch(reason, cancel))
 
-    def leave(self, name: WorkerId, message: Leave) -> Iterator[Command]:
+    def leave(self, name: WorkerId, message: LastWords) -> Iterator[Command]:
         """A child has finished; when all have, say so upstream, or to all."""
         self.children[name].left = True
         self._waiting.pop(name, None)
@@ -176,12 +176,12 @@ class Desk:
                 yield from self.dismiss()
             else:
                 unused = self.stock.take(self.stock.size)
-                yield Send(self.upstream, Leave(self._take_unsent(), unused))
+                yield Send(self.upstream, LastWords(self._take_unsent(), unused))
 
     def lost(self, name: WorkerId) -> Iterator[Command]:
         """A child is gone; the number that it was evaluating is done after a resume."""
         if name in self.children and not self.children[name].left:
-            yield from self.leave(name, Leave(Tally()))
+            yield from self.leave(name, LastWords(Tally()))
 
     def dismiss(self) -> Iterator[Command]:
         """Nobody waits for anybody any more."""

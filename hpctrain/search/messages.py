@@ -159,7 +159,7 @@ class StopSearch:
 
 @plain
 @dataclass(frozen=True, slots=True)
-class Leave:
+class LastWords:
     """To one's desk: I have evaluated my last candidate; `unused` numbers come back."""
 
     done: Tally

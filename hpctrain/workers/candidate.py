@@ -35,6 +35,7 @@ class Candidate(Mapping[str, Any]):
         seed: int,
         place: Place,
         on_report: Callable[[int, float], None],
+        on_report_alone: Callable[[int, float], str | None],
     ) -> None:
         self._config = config
         self.number = number
@@ -44,6 +45,7 @@ class Candidate(Mapping[str, Any]):
         self.last_value = nan
         self._place = place
         self._on_report = on_report
+        self._on_report_alone = on_report_alone
 
     @property
     def worker(self) -> int:
@@ -84,6 +86,15 @@ class Candidate(Mapping[str, Any]):
         self.last_step = max(self.last_step, 0) + 1 if step is None else int(step)
         self.last_value = float(value)
         self._on_report(self.last_step, self.last_value)
+
+    def report_alone(self, value: float, step: int) -> str | None:
+        """Like `report`, but for rank 0 of the worker alone, whatever the others do.
+
+        Returns:
+            Why the candidate should end on all of its ranks; None if it may go on.
+        """
+        self.last_step, self.last_value = step, float(value)
+        return self._on_report_alone(step, self.last_value)
 
     def __getitem__(self, name: str) -> Any:
         try:

@@ -16,7 +16,7 @@ from time import perf_counter
 from types import FrameType
 from typing import Any
 
-from hpctrain.search.messages import Evaluation
+from hpctrain.search.messages import Evaluation, Outcome
 from hpctrain.workers.candidate import Candidate, StopCandidate
 
 Objective = Callable[[Candidate], Any]
@@ -44,7 +44,9 @@ def evaluate(
         note_traceback: told the traceback of an exception.
     """
     began_s = perf_counter()
-    outcome, losses, reason = "done", (), ""
+    outcome: Outcome = "done"
+    losses: tuple[float, ...] = ()
+    reason = ""
     try:
         with _alarm(timeout_s):
             result = objective(candidate)
@@ -61,7 +63,7 @@ def evaluate(
     return Evaluation(
         candidate.number, outcome, losses, reason, perf_counter() - began_s,
         candidate.cost, candidate.last_step, candidate.last_value,
-    )  # type: ignore[arg-type]  # outcome is one of the literals  # fmt: skip
+    )  # fmt: skip
 
 
 def _drive(values: Generator[Any, None, Any], candidate: Candidate) -> Any:

@@ -150,7 +150,10 @@ class SearchLoop:
         def on_report(step: int, value: float) -> None:
             self._report(order.number, step, value)
 
-        return Candidate(order.config, order.number, seed, self._place, on_report)
+        def on_report_alone(step: int, value: float) -> str | None:
+            return self._report_alone(order.number, step, value)
+
+        return Candidate(order.config, order.number, seed, self._place, on_report, on_report_alone)
 
     def evaluate(
         self, order: Evaluate, objective: Objective, timeout_s: float | None, patience_s: float
@@ -201,17 +204,20 @@ class SearchLoop:
         return orders.queue.popleft()
 
     def _report(self, number: int, step: int, value: float) -> None:
-        reason: str | None = None
-        if self.driver is not None:
-            with self.lock:
-                self._pass_on_stop()
-                self.driver.handle(Reported(Interim(number, step, value)))
-                self.driver.pump()
-                reason = self.orders.cancelled
+        reason = self._report_alone(number, step, value)
         if self._group.size > 1:
             reason = self._group.tell(reason)
         if reason is not None:
             raise StopCandidate(reason)
+
+    def _report_alone(self, number: int, step: int, value: float) -> str | None:
+        if self.driver is None:
+            return None
+        with self.lock:
+            self._pass_on_stop()
+            self.driver.handle(Reported(Interim(number, step, value)))
+            self.driver.pump()
+            return self.orders.cancelled
 
     def _agreed(self, evaluation: Evaluation, patience_s: float, trace: list[str]) -> Evaluation:
         """The worker's evaluation: it has failed if it has failed on any rank."""
