@@ -282,7 +282,7 @@ class IslandSearch:
             want = min(LONGEST_LEASE, max(1, int(LEASE_S / state.mean_s)))
         unsent, state.unsent = state.unsent, Tally()
         state.asked = True
-        return Send(state.boss, AskNumbers(idle, want, unsent))
+        return Send(state.boss, AskNumbers(idle, want, state.mean_s, unsent))
 
     def _leave(self, state: SearchState) -> Iterator[Command]:
         state.phase = "left"

@@ -2,7 +2,7 @@
 
 The desk of worker 0 holds all numbers that are left. Every island has a desk at its first worker,
 which gets blocks from there. A block is what a worker evaluates in a fraction of a second, and at
-most a fair share of what is left: so long evaluations are leased one by one, a slow worker holds
+most in a fraction of the time that is left for all: so long evaluations are leased one by one, a slow worker holds
 nobody back, and free ones cost next to no messages. The rules that need the whole picture (no
 improvement, cost) are looked at where all tallies come together, at worker 0.
 """
@@ -81,6 +81,7 @@ class Child:
     workers: int  # that it stands for
     idle: int = 0  # of them, that wait for a number
     want: int = 0  # numbers in a good block; 0 as long as that is not known
+    mean_s: float = 0.0  # of an evaluation there
     left: bool = False
 
 
@@ -138,7 +139,7 @@ class Desk:
         """A child has no numbers left, or few."""
         child = self.children[name]
         child.idle += message.idle
-        child.want = message.want
+        child.want, child.mean_s = message.want, message.mean_s
         self._waiting[name] = None
         yield from self._account(message.done)
         yield from self._serve()
@@ -237,8 +238,18 @@ class Desk:
         """How many numbers a child gets now: a fair share, or one for each that is idle."""
         if self.stop.cost is not None:
             return self._affordable(min(child.idle, self.stock.size))
-        fair = self.stock.size * child.workers // (FAIR * self.num_workers)
-        return min(self.stock.size, max(min(child.want, fair), child.idle))
+        return min(self.stock.size, max(min(child.want, self._fair(child)), child.idle))
+
+    def _fair(self, child: Child) -> int:
+        """Numbers that take the child at most a fraction of the time that is left for all."""
+        if not child.mean_s or not self.tally.ended:
+            return 0
+        left_s = self.stock.size * self._mean_s / self.num_workers
+        return int(left_s / (FAIR * child.mean_s) * child.workers)
+
+    @property
+    def _mean_s(self) -> float:
+        return self.tally.busy_s / max(1, self.tally.ended)
 
     def _affordable(self, count: int) -> int:
         """With a budget of cost: what still fits it, with all that is under way."""
@@ -261,7 +272,8 @@ class Desk:
             first = not self._requested
             self._requested += idle
             want = PREPARE * sum(child.want for child in self.children.values()) if first else 0
-            yield Send(upstream, AskNumbers(idle, want, self._take_unsent()))
+            ask = AskNumbers(idle, want, self._mean_s, self._take_unsent())
+            yield Send(upstream, ask)
 
     def _take_unsent(self) -> Tally:
         unsent, self._unsent = self._unsent, Tally()

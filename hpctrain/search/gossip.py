@@ -15,7 +15,7 @@ from hpctrain.search.messages import Gossip
 from hpctrain.search.record import Record
 from hpctrain.search.wire import Interims, RecordWire, pack_interim
 
-MOST_RECORDS = 16  # in one message; older news than that has been overtaken by better
+MOST_RECORDS = 16  # in one message: the best of what there is to tell
 MOST_INTERIM = 64
 
 
@@ -24,7 +24,7 @@ class Grapevine:
 
     def __init__(self, me: WorkerId, members: Iterable[WorkerId], wire: RecordWire) -> None:
         self._partners = _partners(me, list(members))
-        self._records: list[deque[Record]] = [deque(maxlen=MOST_RECORDS) for _ in self._partners]
+        self._records: list[list[Record]] = [[] for _ in self._partners]
         self._interim: list[deque[Interims]] = [deque(maxlen=MOST_INTERIM) for _ in self._partners]
         self._wire = wire
         self._turn = 0
@@ -35,6 +35,8 @@ class Grapevine:
         for partner, queue in zip(self._partners, self._records, strict=True):
             if partner != heard_from:
                 queue.append(record)
+                if len(queue) > MOST_RECORDS:
+                    queue.remove(max(queue))
 
     def tell_interim(self, value: Interims, heard_from: WorkerId | None = None) -> None:
         """Likewise with a value on the way."""

@@ -46,7 +46,9 @@ class Knowledge:
         self._settings = settings
         self._wire = wire
         self._draws = Draws(settings.seed)
-        self._tell_all = _everyone_hears_all(self.needs, settings)
+        small = _is_small(settings)
+        self._tell_pending = self.needs.pending or small
+        self._tell_all = bool(self.needs.recent or self.needs.sample or self._tell_pending)
         self._gone: dict[int, None] = {}
         self._heard: dict[int, None] = {}
         for record in settings.history.records:
@@ -66,17 +68,16 @@ class Knowledge:
         if number < len(given):
             return given[number], "given"
         anything = self._settings.duplicates != "reuse"
+        underway = set(self.population.pending.values()) if self._tell_pending else ()
         for attempt in range(TRIES):
             draws = self._draws.at(number, attempt)
             genome, made_by = self.propagator.breed(self.population, number, draws)
-            if anything or genome not in self.memory:
+            if anything or (genome not in self.memory and genome not in underway):
                 return genome, made_by
-        size = self._settings.space.size
-        if size is not None and size <= SMALL_SPACE:
-            for attempt in range(TRIES, 10 * TRIES):
-                genome = self._settings.space.sample(self._draws.at(number, attempt))
-                if genome not in self.memory:
-                    return genome, "random"
+        for attempt in range(TRIES, 10 * TRIES if _is_small(self._settings) else TRIES):
+            genome = self._settings.space.sample(self._draws.at(number, attempt))
+            if genome not in self.memory and genome not in underway:
+                return genome, "random"
         return genome, made_by
 
     def evaluated_before(self, genome: Genome) -> Record | None:
@@ -97,7 +98,7 @@ class Knowledge:
 
     def begin(self, number: int, genome: Genome) -> None:
         """This worker begins to evaluate a candidate: some propagators want to know."""
-        if self.needs.pending:
+        if self._tell_pending:
             more = (inf,) * (self._settings.num_objectives - 1)
             self.grapevine.tell(Record(inf, number, genome, more, PENDING))
 
@@ -170,7 +171,7 @@ def _keep(numbers: dict[int, None], number: int, at_most: int) -> None:
         del numbers[next(iter(numbers))]
 
 
-def _everyone_hears_all(needs: Needs, settings: SearchSettings) -> bool:
+def _is_small(settings: SearchSettings) -> bool:
+    """Is the space so small that everyone should know what all others evaluate?"""
     size = settings.space.size
-    small = size is not None and size <= SMALL_SPACE and settings.duplicates != "reevaluate"
-    return bool(needs.recent or needs.sample or needs.pending or small)
+    return size is not None and size <= SMALL_SPACE and settings.duplicates == "reuse"

@@ -116,10 +116,14 @@ class Tally:
 @plain
 @dataclass(frozen=True, slots=True)
 class AskNumbers:
-    """Please lease me numbers of candidates: `want` would be good, `idle` more have none left."""
+    """Please lease me numbers of candidates: `want` would be good, `idle` more have none left.
+
+    `mean_s` is how long an evaluation takes here; 0 as long as that is not known.
+    """
 
     idle: int
     want: int
+    mean_s: float
     done: Tally
 
 
