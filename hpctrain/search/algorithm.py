@@ -147,6 +147,8 @@ class IslandSearch:
                 for value in unpack_interim(interim):
                     if state.rungs.learn(*value):
                         state.knowledge.grapevine.tell_interim(value, sender)
+                if state.knowledge.eager:
+                    yield from state.knowledge.gossip()
             case Migrants(records):
                 state.knowledge.learn(records, None)
             case _ if state.desk is not None and state.desk.concerns(sender, message):

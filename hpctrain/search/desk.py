@@ -2,9 +2,9 @@
 
 The desk of worker 0 holds all numbers that are left. Every island has a desk at its first worker,
 which gets blocks from there. A block is what a worker evaluates in a fraction of a second, and at
-most in a fraction of the time that is left for all: so long evaluations are leased one by one, a slow worker holds
-nobody back, and free ones cost next to no messages. The rules that need the whole picture (no
-improvement, cost) are looked at where all tallies come together, at worker 0.
+most in a fraction of the time that is left for all: so long evaluations are leased one by one, a
+slow worker holds nobody back, and free ones cost next to no messages. The rules that need the
+whole picture (no improvement, cost) are looked at where all tallies come together, at worker 0.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from hpctrain.core.events import Send, WorkerId
 from hpctrain.search.draws import TRAVEL, Draws
 from hpctrain.search.gossip import Grapevine
 from hpctrain.search.memory import Memory, averaged
-from hpctrain.search.messages import Gossip, Migrants
+from hpctrain.search.messages import Migrants
 from hpctrain.search.population import Needs, Population
 from hpctrain.search.record import Genome, Record
 from hpctrain.search.settings import SearchSettings
@@ -18,6 +18,7 @@ from hpctrain.search.wire import GONE, PENDING, RecordWire
 
 TRIES = 20  # to breed a candidate that was not evaluated yet
 SMALL_SPACE = 10_000  # configurations: everyone hears of all evaluations, so none is done twice
+FEW_WORKERS = 64  # in a small space so many tell each other everything at once
 MOST_GONE = 1024
 MOST_HEARD = 4096
 
@@ -41,12 +42,14 @@ class Knowledge:
         self.needs: Needs = self.propagator.needs
         self.population = Population(self.needs)
         self.memory = Memory()
-        self.grapevine = Grapevine(me, members, wire)
         self.traveller = traveller
         self._settings = settings
         self._wire = wire
         self._draws = Draws(settings.seed)
         small = _is_small(settings)
+        members = list(members)
+        self.grapevine = Grapevine(me, members, wire)
+        self.eager = small and len(members) <= FEW_WORKERS
         self._tell_pending = self.needs.pending or small
         self._tell_all = bool(self.needs.recent or self.needs.sample or self._tell_pending)
         self._gone: dict[int, None] = {}
@@ -119,10 +122,11 @@ class Knowledge:
                 self.grapevine.tell(record, sender)
 
     def gossip(self) -> Iterator[Send]:
-        """At most one message of news."""
-        news: tuple[WorkerId, Gossip] | None = self.grapevine.next()
-        if news is not None:
+        """At most one message of news; if eager, all there is."""
+        while (news := self.grapevine.next()) is not None:
             yield Send(*news)
+            if not self.eager:
+                return
 
     def travel(self, number: int) -> Iterator[Send]:
         """Candidates that go to other islands after evaluation `number`."""

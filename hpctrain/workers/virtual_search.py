@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import nan
 from typing import Any
 
 from hpctrain.core.events import Done, Reported, WorkerId
@@ -79,7 +80,8 @@ class VirtualEvaluator:
     def finish(self, ticket: int) -> None:
         if ticket != self._ticket or self._result is None:
             return
-        assert self._order is not None and self.driver is not None
+        assert self._order is not None
+        assert self.driver is not None
         if self._step <= len(self._result.steps):
             step, value = self._result.steps[self._step - 1]
             order, at = self._order, self._ticket
@@ -98,14 +100,18 @@ class VirtualEvaluator:
         self._simulator.call_back(self._me, self._began_s + self._step * part_s, self._ticket)
 
     def _end(self, outcome: Outcome, reason: str) -> None:
-        assert self._order is not None and self._result is not None and self.driver is not None
+        assert self._order is not None
+        assert self._result is not None
+        assert self.driver is not None
         took_s = self._simulator.now_s() - self._began_s
         self.busy_s += took_s
         order, result = self._order, self._result
         self._order = self._result = None
         self._ticket += 1
         losses = tuple(result.losses) if outcome == "done" else ()
-        evaluation = Evaluation(order.number, outcome, losses, reason, took_s, result.cost)
+        reported = self._step - 1 if outcome == "done" else self._step
+        last = result.steps[reported - 1] if 0 < reported <= len(result.steps) else (-1, nan)
+        evaluation = Evaluation(order.number, outcome, losses, reason, took_s, result.cost, *last)
         self.driver.handle(Done(evaluation))
 
 

@@ -28,8 +28,8 @@ PLANE = Space({"x": (-5.0, 5.0), "y": (-5.0, 5.0)})
 class Climber:
     """Changes one gene of one of the best; enough to see a search get better."""
 
-    def __init__(self, space: Space, needs: Needs = Needs(10)) -> None:
-        self.needs = needs
+    def __init__(self, space: Space, needs: Needs | None = None) -> None:
+        self.needs = needs or Needs(10)
         self.observed: list[tuple[Record, str]] = []
         self._space = space
 

