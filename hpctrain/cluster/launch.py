@@ -15,7 +15,7 @@ from hpctrain.cluster.launcher import TERMINAL_VARIABLE, read_launcher
 from hpctrain.cluster.mpirun import Mpirun, find_mpirun, query_mpi
 from hpctrain.errors import LaunchError
 
-COMMANDS = ("train",)  # of hpctrain, that several ranks can run
+COMMANDS = ("train", "search")  # of hpctrain, that several ranks can run
 
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
