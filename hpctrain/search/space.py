@@ -254,8 +254,8 @@ def _checked(shorthand: Mapping[str, Shorthand], where: str) -> dict[str, Parame
     if not any(problems.values()):
         problems = condition_problems(parameters)
     lines = [f"{where}.{name}: {text}" for name, found in problems.items() for text in found]
-    if not shorthand:
-        lines = [f"{where} has no parameters; give it at least one"]
+    if not lines and all(isinstance(p, Fixed) for p in parameters.values()):
+        lines = [f"{where} has nothing to search for; give it a range or a list of options"]
     if lines:
         raise ConfigError("\n".join(lines))
     return parameters

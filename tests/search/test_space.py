@@ -43,7 +43,8 @@ def parameters(draw):
         case "log":
             return Float(abs(low) + 1e-9, abs(low) + 1e-9 + width, log=True)
         case "step":
-            return Float(low, low + width, step=width / draw(st.floats(1, 100)))
+            high = low + width  # rounded: the step must fit into what is left
+            return Float(low, high, step=(high - low) / draw(st.floats(1, 100)))
         case "int":
             return Int(first, first + num)
         case "log int":
@@ -310,6 +311,12 @@ def test_a_wrong_configuration_is_refused(change, text):
     MIXED.encode(right)
     with pytest.raises(ConfigError, match=text):
         MIXED.encode({**right, **change})
+
+
+@pytest.mark.parametrize("parameters", [{}, {"a": 1, "b": Fixed("x")}])
+def test_a_space_without_anything_to_search_for_is_refused(parameters):
+    with pytest.raises(ConfigError, match="nothing to search for"):
+        Space(parameters)
 
 
 def test_a_missing_value_is_refused():

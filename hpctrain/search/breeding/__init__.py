@@ -1,0 +1,1 @@
+"""How candidates are made: sampling, genetic operators, CMA-ES, swarms, surrogates, mixes."""
