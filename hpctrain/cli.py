@@ -119,11 +119,14 @@ def replay(run: Path) -> NoReturn:
 @click.option(
     "--format", "fmt", type=click.Choice(["png", "svg"]), default="png", help="Of the drawing."
 )
-def show(run: Path, plot: bool, fmt: str) -> NoReturn:
-    """Say what happened in the run in the directory RUN."""
+@click.option(
+    "--top", type=click.IntRange(min=1), default=10, help="How many candidates of a search."
+)
+def show(run: Path, plot: bool, fmt: str, top: int) -> NoReturn:
+    """Say what happened in the training or search in the directory RUN."""
     from hpctrain.compose import show as tell
 
-    sys.exit(tell(run, plot, fmt))
+    sys.exit(tell(run, plot, fmt, top))
 
 
 @main.command()

@@ -10,6 +10,8 @@ from pathlib import Path
 from hpctrain.cluster.launcher import read_launcher
 from hpctrain.report.console import make_console, seen_by
 from hpctrain.report.facts import read_facts
+from hpctrain.report.searches.records import is_search
+from hpctrain.report.searches.show import print_search_run
 from hpctrain.report.show import print_run
 from hpctrain.report.state import LifeSign
 from hpctrain.report.tables import RunTables
@@ -19,16 +21,25 @@ from hpctrain.storage.read import open_run
 LOCKS = Path("/proc/locks")  # Linux: looking there, unlike trying a lock, disturbs no writer
 
 
-def show(run_dir: Path, plot: bool, fmt: str) -> int:
-    """Print what happened in `run_dir`; with `plot` also draw it, as `show.png` or `show.svg`.
+def show(run_dir: Path, plot: bool, fmt: str, top: int = 10) -> int:
+    """Print what happened in `run_dir`.
+
+    Args:
+        run_dir: of a training or a search.
+        plot: also draw it, as `show.png` or `show.svg`; of a search as several files `show-*`.
+        fmt: png or svg.
+        top: how many candidates of a search are shown.
 
     Raises:
-        HpctrainError: if this is no run, or matplotlib is asked for and missing.
+        HpctrainError: if this is no run, or something to draw with is asked for and missing.
     """
     launcher = read_launcher(os.environ)
     console = make_console(seen_by(launcher.terminal, launcher.is_rank))
     run = open_run(run_dir)
-    print_run(run, life_sign(run), console)
+    if is_search(run):
+        print_search_run(run, life_sign(run), console, top)
+    else:
+        print_run(run, life_sign(run), console)
     if plot:
         from hpctrain.report.plot import plot_run
 

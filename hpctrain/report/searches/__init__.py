@@ -1,0 +1,1 @@
+"""Reports about searches: text, drawings, a page, and a document for other programs."""

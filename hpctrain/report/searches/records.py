@@ -1,0 +1,120 @@
+"""All that a search has written down, read once: candidates in the order in which they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hpctrain.report.facts import RunFacts, read_facts
+from hpctrain.report.searches.genes import gene_names, gene_table
+from hpctrain.report.searches.space import Parameter, Value, configuration, read_parameters
+from hpctrain.report.tables import Array, RunTables, Table, chosen, column
+
+CLOSING = ("finish", "stop", "abort")
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRecords:
+    """A search as a reader sees it.
+
+    Attributes:
+        search: what `run.json` says of it: space, objective, propagator.
+        settings: its section of the settings.
+        parameters: all by name, genes in the order of the genome, then constants.
+        names: of the genes.
+        table: the rows of kind `candidate`, by the time of their end.
+        genes: (rows, genes), NaN where one does not apply.
+        losses: (rows, objectives), NaN where there is none.
+        values: the rows of kind `candidate_value`.
+        workers: the rows of kind `search_worker`.
+        events: the rows of kind `event`.
+    """
+
+    facts: RunFacts
+    search: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    parameters: Mapping[str, Parameter]
+    names: tuple[str, ...]
+    table: Table
+    genes: Array
+    losses: Array
+    values: Table
+    workers: Table
+    events: Table
+
+    @property
+    def num_objectives(self) -> int:
+        return int(self.losses.shape[1])
+
+    @property
+    def outcome(self) -> Array:
+        return self.table["outcome"]
+
+    @property
+    def usable(self) -> Array:
+        """Which rows are evaluations that gave finite losses."""
+        return np.asarray((self.outcome == "done") & np.isfinite(self.losses).all(axis=1))
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds of running up to the last thing that is known."""
+        ends = self.events["time_s"][np.isin(self.events["kind"], CLOSING)]
+        times = (ends, self.table["time_s"], self.values["time_s"])
+        return float(max((np.nanmax(some) for some in times if len(some)), default=0.0))
+
+    @property
+    def averages(self) -> bool:
+        """Whether evaluations of one configuration count as one, by their mean."""
+        return self.settings.get("duplicates") == "average"
+
+    def config(self, row: int) -> dict[str, Value]:
+        """The parameters of the candidate in `row`; those that do not apply are left out."""
+        return configuration(self.parameters, self.names, self.genes[row])
+
+
+def is_search(run: RunTables) -> bool:
+    return isinstance(run.identity.get("search"), Mapping)
+
+
+def read_search(run: RunTables) -> SearchRecords:
+    """Read all tables of a run for which `is_search` holds."""
+    search = run.identity["search"]
+    table = run.table("candidate")
+    table = chosen(table, np.argsort(table["time_s"], kind="stable"))
+    parameters = read_parameters(search["space"])
+    names = gene_names(search, parameters, table)
+    constants = [name for name in parameters if name not in names]
+    resolved = run.identity.get("config_resolved") or {}
+    return SearchRecords(
+        facts=read_facts(run),
+        search=search,
+        settings=resolved.get("search") or {},
+        parameters={name: parameters[name] for name in (*names, *constants)},
+        names=names,
+        table=table,
+        genes=gene_table(table, len(names)),
+        losses=_losses(table, int(search.get("num_objectives", 1))),
+        values=run.table("candidate_value"),
+        workers=run.table("search_worker"),
+        events=run.table("event"),
+    )
+
+
+def numbers(table: Table, name: str) -> Array:
+    """A column of numbers as float64, NaN where it is missing."""
+    if name not in table:
+        return np.full(len(table["number"]), np.nan)
+    return table[name].astype(np.float64)
+
+
+def amount(table: Table, name: str) -> float:
+    """The sum of a column of amounts; what is missing counts as nothing."""
+    return float(np.maximum(column(table, name), 0.0).sum())
+
+
+def _losses(table: Table, num_objectives: int) -> Array:
+    names = ("loss", *(f"loss_{place}" for place in range(1, num_objectives)))
+    return np.stack([numbers(table, name) for name in names], axis=1)

@@ -1,0 +1,111 @@
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hpctrain.report.searches.ranking import improvements, pareto, ranking
+from hpctrain.report.searches.space import read_parameters
+
+
+def test_configurations_come_back_as_they_were_given_with_their_types(everything):
+    records = everything.read()
+    by_number = {int(n): row for row, n in enumerate(records.table["number"])}
+    assert records.names == ("rate", "kind", "momentum", "depth")
+    assert records.config(by_number[0]) == {
+        "rate": 0.1, "kind": "sgd", "momentum": 0.5, "depth": 3, "batch": 32, "nesterov": True,
+    }  # fmt: skip
+    assert records.config(by_number[1]) == {"rate": 0.01, "kind": "adam", "depth": -1, "batch": 32}
+    assert records.config(by_number[2])["kind"] is None
+    assert records.config(by_number[7]) == records.config(by_number[1])
+    assert type(records.config(by_number[0])["depth"]) is int
+
+
+def test_the_order_of_genes_is_found_although_run_json_is_sorted(small_search):
+    space = {
+        "z": {"options": [True, False]}, "y": {"low": 0, "high": 9},
+        "b": {"options": [0, None, 0.5]}, "a": {"low": 0.0, "high": 1.0},
+    }  # fmt: skip
+    search = small_search(space=space)
+    draws = np.random.default_rng(0)
+    for _ in range(30):
+        search.add({
+            "z": bool(draws.integers(2)), "y": int(draws.integers(10)),
+            "b": [0, None, 0.5][draws.integers(3)], "a": float(draws.random()),
+        }, 1.0)  # fmt: skip
+    assert list(search.identity()["search"]["space"]) == ["a", "b", "y", "z"]
+    assert search.read().names == ("z", "y", "b", "a")
+
+
+def test_an_order_that_is_told_is_believed(small_search):
+    search = small_search(space={"b": {"low": 0.0, "high": 1.0}, "a": {"low": 0.0, "high": 1.0}})
+    search.add({"a": 0.5, "b": 0.5}, 1.0)
+    search.identity = lambda original=search.identity: {
+        **original(), "search": original()["search"] | {"parameters": ["b", "a"]}
+    }  # fmt: skip
+    assert search.read().names == ("b", "a")
+
+
+def test_the_best_are_ranked_by_loss_and_only_evaluations_count(everything):
+    records = everything.read()
+    best = ranking(records)
+    assert records.table["number"][best.rows].tolist() == [1, 2, 0]
+    assert best.losses[:, 0].tolist() == [1.0, 2.0, 3.0]
+
+
+def test_a_loss_that_is_not_finite_is_never_the_best(small_search):
+    search = small_search(space={"x": {"low": 0.0, "high": 1.0}})
+    for x, loss in ((0.1, -np.inf), (0.2, np.nan), (0.3, 5.0)):
+        search.add({"x": x}, loss)
+    assert ranking(search.read()).losses.tolist() == [[5.0]]
+
+
+def test_repeated_evaluations_are_ranked_by_their_mean_if_they_are_averaged(small_search):
+    search = small_search(space={"x": {"low": 0.0, "high": 1.0}}, duplicates="average")
+    for x, loss in ((0.1, 0.0), (0.1, 4.0), (0.2, 1.0), (0.2, 1.5)):
+        search.add({"x": x}, loss)
+    best = ranking(search.read())
+    assert best.losses.tolist() == [[1.25], [2.0]]
+    assert best.times.tolist() == [2, 2]
+
+
+def test_improvements_are_those_of_their_time(small_search):
+    search = small_search(space={"x": {"low": 0.0, "high": 1.0}})
+    for loss in (3.0, 4.0, 2.0, 2.0, 1.0):
+        search.add({"x": loss / 10}, loss)
+    assert improvements(search.read()).tolist() == [True, False, True, False, True]
+
+
+def test_the_front_of_two_objectives_is_in_the_order_of_the_first(small_search):
+    search = small_search(space={"x": {"low": 0.0, "high": 1.0}}, objectives=2)
+    for a, b in ((3.0, 1.0), (1.0, 3.0), (2.0, 2.0), (3.0, 3.0), (2.5, 2.0)):
+        search.add({"x": a / 10}, a, b)
+    assert ranking(search.read()).losses.tolist() == [[1.0, 3.0], [2.0, 2.0], [3.0, 1.0]]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=30))
+def test_nobody_dominates_the_front_and_everyone_else_is_dominated_or_equal(points):
+    losses = np.array(points, float)
+    entered, members = pareto(losses)
+    for row, mine in enumerate(losses):
+        beaten = (losses <= mine).all(axis=1) & (losses < mine).any(axis=1)
+        twin = (losses[:row] == mine).all(axis=1).any()
+        assert (row in members) == (not beaten.any() and not twin)
+        assert entered[row] == (not (losses[:row] <= mine).all(axis=1).any())
+
+
+def test_ranges_are_said_in_a_few_words():
+    said = {
+        name: parameter.range_text
+        for name, parameter in read_parameters({
+            "a": {"low": 1e-4, "high": 1.0, "log": True},
+            "b": {"low": 0, "high": 8, "step": 2},
+            "c": {"options": ["x", None, True, 0.5]},
+            "d": {"value": 3},
+        }).items()
+    }  # fmt: skip
+    assert said == {
+        "a": "0.0001 to 1, logarithmic",
+        "b": "integer 0 to 8 in steps of 2",
+        "c": "one of x, None, True, 0.5",
+        "d": "always 3",
+    }
