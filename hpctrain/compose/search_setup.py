@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 from hpctrain.core.topology import Topology, plan_topology
@@ -19,9 +20,9 @@ from hpctrain.search.travel import Travel
 from hpctrain.workloads.factory import resolve
 
 if TYPE_CHECKING:
-    from hpctrain.workers.objective import Objective
     from hpctrain.config import RunConfig
     from hpctrain.runtime.ports import World
+    from hpctrain.workers.objective import Objective
 
 OWN = "__main__:objective"  # given in Python
 
@@ -84,7 +85,7 @@ def search_topology(config: RunConfig, world: World) -> Topology:
         )
     cuts = [workers * i // search.islands for i in range(search.islands + 1)]
     per = search.ranks_per_worker
-    groups = [range(a * per, b * per) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    groups = [range(a * per, b * per) for a, b in pairwise(cuts)]
     return plan_topology(world.hosts(), [list(group) for group in groups], per)
 
 
@@ -112,8 +113,7 @@ def settings_of(
         ConfigError: if a propagator, a candidate to begin with or the traffic makes no sense.
     """
     search = config.search
-    options: dict[str, Any] = dict(search.options)
-    make = _maker(search.propagator, space, options)
+    make = _maker(config, space)
     make()  # what is wrong with it shows before the search begins
     travel = Travel(
         search.migration.pattern, search.migration.probability, search.migration.moves,
@@ -148,8 +148,31 @@ def fidelity_of(config: RunConfig) -> Fidelity | None:
             return None
 
 
-def _maker(name: str, space: Space, options: Mapping[str, Any]) -> Callable[[], Propagator]:
-    return lambda: make_propagator(name, space, **options)
+def _maker(config: RunConfig, space: Space) -> Callable[[], Propagator]:
+    name, options = config.search.propagator, dict(config.search.options)
+    if name != "propulate":
+        return lambda: make_propagator(name, space, **options)
+    UpstreamPropagator = upstream(config.source).UpstreamPropagator  # noqa: N806
+    if "make" in options:
+        options["make"] = resolve(options["make"], "search.options.make", config.source)
+    return lambda: cast(Propagator, UpstreamPropagator(space, **options))
+
+
+def upstream(source: str, module: str = "propulate_propagator") -> Any:
+    """A door to the propulate package.
+
+    Raises:
+        ConfigError: if it is not installed.
+    """
+    from importlib import import_module
+
+    try:
+        return import_module(f"hpctrain.adapters.{module}")
+    except ImportError as error:
+        raise ConfigError(
+            f"{source}: search: propulate cannot be imported ({error}); install hpctrain[propulate]"
+            " into an environment of its own: it needs numpy below 2"
+        ) from None
 
 
 def _given(space: Space, config: RunConfig) -> list[tuple[float, ...]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from hpctrain.compose.search_past import candidate_rows
 from hpctrain.storage.layout import RunLayout
 from hpctrain.storage.read import open_run
 from tests.mpi.launching import ROOT, finish, run, start
@@ -195,13 +196,12 @@ def test_a_foreign_file_among_the_logs_is_an_error_that_names_it(tmp_path: Path)
 
 
 def _wait_for_rows(run_dir: Path, count: int) -> None:
+    """Wait until `count` candidates have ended."""
     deadline_s = time.monotonic() + 60
-    layout = RunLayout(run_dir)
     while time.monotonic() < deadline_s:
-        size = sum(layout.log(rank).stat().st_size for rank in layout.logged_ranks())
-        if size > 1000 + 200 * count:
+        if sum(1 for _ in candidate_rows(run_dir)) >= count:
             return
-        time.sleep(0.05)
+        time.sleep(0.1)
     raise AssertionError(f"no {count} rows in {run_dir}")
 
 
