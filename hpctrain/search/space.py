@@ -150,8 +150,19 @@ class Space:
         return tuple([of(u) for of, u in zip(self._from_unit, unit, strict=True)])
 
     def sample(self, draws: np.random.Generator) -> Genome:
-        """A genome drawn evenly from what the constraint allows."""
-        return self.first_valid(lambda: self.from_unit(draws.random(self.num_genes).tolist()))
+        """A genome drawn evenly from what the constraint allows.
+
+        Raises:
+            ConfigError: if it forbids all of 100 draws.
+        """
+        for _ in range(MOST_TRIES):
+            genome = self.from_unit(draws.random(self.num_genes).tolist())
+            if self.is_valid(genome):
+                return genome
+        raise ConfigError(
+            f"{self.where}: the constraint forbids {MOST_TRIES} of {MOST_TRIES} candidates, so the "
+            "share of allowed ones seems to be below 1 %; choose bounds closer to what it allows"
+        )
 
     def repair(self, genome: Sequence[float], draws: np.random.Generator) -> Genome:
         """The nearest genome of the space: in bounds and on the grid; genes that lack are drawn."""
@@ -168,22 +179,15 @@ class Space:
         """Does the constraint allow it?"""
         return self.constraint is None or bool(self.constraint(self.decode(genome)))
 
-    def first_valid(self, make: Callable[[], Genome]) -> Genome:
-        """What `make` gives, asked again while the constraint forbids it.
-
-        Raises:
-            ConfigError: after 100 tries.
-        """
+    def first_valid(self, make: Callable[[], Genome], draws: np.random.Generator) -> Genome:
+        """What `make` gives, asked again while the constraint forbids it; in the end, a sample."""
         if self.constraint is None:
             return make()
         for _ in range(MOST_TRIES):
             genome = make()
             if self.is_valid(genome):
                 return genome
-        raise ConfigError(
-            f"{self.where}: the constraint forbids {MOST_TRIES} of {MOST_TRIES} candidates, so the "
-            "share of allowed ones seems to be below 1 %; choose bounds closer to what it allows"
-        )
+        return self.sample(draws)
 
     def describe(self) -> dict[str, Any]:
         """Plain values from which `from_table` makes the space again, but for the constraint."""

@@ -241,10 +241,16 @@ def test_samples_obey_the_constraint():
     assert all(a < b for a, b in (space.sample(draws) for _ in range(200)))
 
 
+def test_an_operator_that_makes_only_what_is_forbidden_is_replaced_by_a_sample():
+    space = Space({"a": (0.0, 1.0)}, lambda config: config["a"] < 0.3)
+    (x,) = space.first_valid(lambda: (0.5,), np.random.default_rng(0))
+    assert 0.0 <= x < 0.3
+
+
 def test_a_constraint_that_forbids_nearly_all_is_an_error():
     space = Space({"a": (0.0, 1.0)}, lambda config: False)
     with pytest.raises(ConfigError, match="below 1 %"):
-        space.first_valid(lambda: (0.5,))
+        space.first_valid(lambda: (0.5,), np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(

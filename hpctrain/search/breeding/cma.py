@@ -95,7 +95,7 @@ class CovarianceAdaptation:
         if len(self._new) >= run.num_missing:
             run = self._learn(run, population)
         self._run = run
-        return self.space.first_valid(lambda: run.sample(draws)), CMA_ES
+        return self.space.first_valid(lambda: run.sample(draws), draws), CMA_ES
 
     def observe(self, record: Record, made_by: str) -> None:
         self._num_all += 1

@@ -53,7 +53,7 @@ class Differential:
         if population.num_known < self.population or len(population.elites) < FEWEST_PARENTS:
             return self.initial.breed(population, number, draws)
         elites = population.elites[: self.population]
-        return self.space.first_valid(lambda: self._child(elites, draws)), DIFFERENTIAL
+        return self.space.first_valid(lambda: self._child(elites, draws), draws), DIFFERENTIAL
 
     def observe(self, record: Record, made_by: str) -> None:
         """All that matters is in the elite table."""

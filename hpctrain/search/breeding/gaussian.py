@@ -29,9 +29,9 @@ from hpctrain.search.space import Space
 Array = NDArray[np.float64]
 
 GAUSSIAN = "gaussian"  # `made_by`
-MOST_FITTED = 150  # points that the hyperparameters are fitted to
+MOST_FITTED = 120  # points that the hyperparameters are fitted to
 MOST_PENDING = 64
-GROWTH = 1.2  # of the number of points, until the hyperparameters are fitted again
+GROWTH = 1.25  # of the number of points, until the hyperparameters are fitted again
 NUM_RANDOM, NUM_LOCAL, NUM_ROUNDS = 400, 200, 3  # candidates that are compared
 PARENTS = 6
 
@@ -85,7 +85,7 @@ class GaussianProcess:
         """All that matters is in the population."""
 
     def _fit(self, x: Array, y: Array, draws: np.random.Generator) -> None:
-        """Fit the hyperparameters again if there are a fifth more points."""
+        """Fit the hyperparameters again if there are a quarter more points."""
         if len(y) < GROWTH * self._num_fitted:
             return
         self._num_fitted = len(y)

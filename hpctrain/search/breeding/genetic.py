@@ -60,7 +60,7 @@ class Genetic:
         if draws.random() < self.random_init:
             return self.space.sample(draws), UNIFORM
         elites = population.elites[: self.population]
-        return self.space.first_valid(lambda: self._child(elites, draws)), GENETIC
+        return self.space.first_valid(lambda: self._child(elites, draws), draws), GENETIC
 
     def observe(self, record: Record, made_by: str) -> None:
         """All that matters is in the elite table."""

@@ -62,7 +62,7 @@ class FewGeneSteps:
         if len(population.elites) < 2:
             return self.initial.breed(population, number, draws)
         elites = population.elites[: self.parents]
-        return self.space.first_valid(lambda: self._child(elites, draws)), LOCAL
+        return self.space.first_valid(lambda: self._child(elites, draws), draws), LOCAL
 
     def observe(self, record: Record, made_by: str) -> None:
         """All that matters is in the elite table."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-NUM_STEPS = 30  # of Rprop
+NUM_STEPS = 25  # of Rprop
 SHORTEST, LONGEST = log(0.01), log(30.0)  # lengths, in unit intervals
 LEAST_NOISE, MOST_NOISE = log(1e-6), log(1.0)  # variance, as a share of the signal's
 PRIOR_SPREAD = 1.0  # of the logarithm of a length

@@ -66,12 +66,18 @@ class Swarm:
         if guide.more:
             guide = population.elites[int(draws.random() * len(population.elites))]
 
-        def make() -> Genome:
-            target = filled(self.space.to_unit(guide.genome), draws)
-            self._moved = (number, _moved(particle, target, draws), particle)
-            return self.space.from_unit(self._moved[1].x)
+        target = filled(self.space.to_unit(guide.genome), draws)
+        tried: list[Particle] = []
 
-        return self.space.first_valid(make), SWARM
+        def make() -> Genome:
+            tried.append(_moved(particle, target, draws))
+            return self.space.from_unit(tried[-1].x)
+
+        genome = self.space.first_valid(make, draws)
+        if self.space.constraint is not None:  # it may have been put elsewhere
+            tried[-1].x = filled(self.space.to_unit(genome), draws)
+        self._moved = (number, tried[-1], particle)
+        return genome, SWARM
 
     def observe(self, record: Record, made_by: str) -> None:
         self._num_all += 1
