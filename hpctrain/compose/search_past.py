@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from hpctrain.search.history import History, ranges_of
 from hpctrain.search.memory import averaged
 from hpctrain.search.messages import Tally
 from hpctrain.search.population import Needs, Population
-from hpctrain.search.record import INACTIVE, Genome, Record, failed_record
+from hpctrain.search.record import Genome, Record, failed_record
 from hpctrain.search.rows import PARAMETER, loss_columns
 from hpctrain.search.space import Space
 from hpctrain.storage.layout import RunLayout
@@ -136,12 +135,7 @@ def _told(path: Path, num_objectives: int, source: str) -> Iterator[Told]:
     names = loss_columns(num_objectives)
     for row in candidate_rows(path):
         if row["outcome"] == "done" and all(name in row for name in names):
-            config = {
-                key.removeprefix(PARAMETER): value
-                for key, value in row.items()
-                if key.startswith(PARAMETER)
-            }
-            yield config, tuple(float(row[name]) for name in names)
+            yield _config(row), tuple(float(row[name]) for name in names)
 
 
 def _fitting(told: Iterator[Told], space: Space, first: int) -> Iterator[Record]:
@@ -160,11 +154,19 @@ def _fitting(told: Iterator[Told], space: Space, first: int) -> Iterator[Record]
 
 
 def _record(row: Row, space: Space, num_objectives: int) -> Record:
-    genome = tuple(INACTIVE if isnan(gene) else float(gene) for gene in row["genome"])
+    genome = space.encode(_config(row))
     if row["outcome"] not in ("done", "reused") or "loss" not in row:
         return failed_record(row["number"], genome, num_objectives)
     losses = [float(row[name]) for name in loss_columns(num_objectives)]
     return Record(losses[0], row["number"], genome, tuple(losses[1:]))
+
+
+def _config(row: Row) -> dict[str, Any]:
+    return {
+        key.removeprefix(PARAMETER): value
+        for key, value in row.items()
+        if key.startswith(PARAMETER)
+    }
 
 
 def _count(tally: Tally, row: Row, record: Record) -> None:

@@ -53,8 +53,10 @@ def search_upstream(
 
     def evaluated(order: Evaluate) -> Evaluation:
         nonlocal failed
-        seed, began_s = stream(config.seed, order.number, "candidate"), clock.now_s()
-        candidate = Candidate(order.config, order.number, seed, place, _unheard, _unheard_alone)
+        began_s = clock.now_s()
+        candidate = Candidate(
+            order.config, order.number, config.seed, place, _unheard, _unheard_alone
+        )
         evaluation = evaluate(objective, candidate, search.timeout_s)
         row = candidate_row(order, evaluation, 1, island, "propulate", began_s)
         notebook.note("candidate", row)
@@ -108,9 +110,9 @@ def _engine(config: RunConfig) -> Any:
     return upstream(config.source, "propulate_engine")
 
 
-def _unheard(step: int, value: float) -> None:
+def _unheard(number: int, step: int, value: float) -> None:
     """Propulate's surrogates are not used: values on the way change nothing."""
 
 
-def _unheard_alone(step: int, value: float) -> str | None:
+def _unheard_alone(number: int, step: int, value: float) -> str | None:
     return None

@@ -52,6 +52,7 @@ from hpctrain.search.wire import RecordWire, unpack_interim
 LEASE_S = 0.2  # a worker's block of numbers lasts about so long
 LONGEST_LEASE = 1024
 NEWEST = 0.1  # weight of the newest evaluation in the mean of their durations
+GOSSIP_EVERY_S = 1e-3  # at most: of evaluations shorter than that, several share a message
 EXHAUSTED = "every configuration has been evaluated"
 
 
@@ -72,6 +73,7 @@ class SearchState:
     began_s: float = 0.0
     mean_s: float = 0.0
     longest_s: float = 0.0
+    gossiped_s: float = -inf
     stopping: str | None = None
     verdict: str = ""
     asked: bool = False
@@ -230,7 +232,9 @@ class IslandSearch:
             yield Send(0, Wish(f"the target of {target:g} is reached", False))
         yield from state.knowledge.travel(order.number)
         yield from self._go_on(state, now_s)
-        yield from state.knowledge.gossip()
+        if now_s - state.gossiped_s >= GOSSIP_EVERY_S or state.phase != "evaluating":
+            state.gossiped_s = now_s
+            yield from state.knowledge.gossip()
 
     def _judged(self, state: SearchState, evaluation: Evaluation) -> Evaluation:
         """What counts as done, as failed, and as stopped by a rule."""
@@ -258,7 +262,8 @@ class IslandSearch:
         done = Tally(reused=1)
         state.unsent.add(done)
         state.total.add(done)
-        yield Note("candidate", reused_row(number, known, state.island, state.made_by))
+        config = self.settings.space.decode(known.genome)
+        yield Note("candidate", reused_row(number, known, config, state.island, state.made_by))
         if state.knowledge.exhausted and state.stopping is None:
             state.stopping = EXHAUSTED
             yield Send(0, Wish(EXHAUSTED, False))
@@ -313,15 +318,8 @@ def _count(state: SearchState, record: Record, evaluation: Evaluation) -> None:
     took_s, outcome = evaluation.took_s, evaluation.outcome
     state.mean_s += (took_s - state.mean_s) * (NEWEST if state.mean_s else 1.0)
     state.longest_s = max(state.longest_s * (1.0 - NEWEST), took_s)
-    done = Tally(
-        finished=int(outcome == "done"),
-        failed=int(outcome == "failed"),
-        stopped=int(outcome == "stopped"),
-        cancelled=int(outcome == "cancelled"),
-        busy_s=took_s,
-        cost=0.0 if isnan(evaluation.cost) else evaluation.cost,
-        best_loss=record.loss,
-        best_number=record.number,
-    )
-    state.unsent.add(done)
-    state.total.add(done)
+    cost = 0.0 if isnan(evaluation.cost) else evaluation.cost
+    for tally in (state.unsent, state.total):
+        tally.count(outcome, took_s, cost)
+        if record.loss < tally.best_loss:
+            tally.best_loss, tally.best_number = record.loss, record.number

@@ -107,6 +107,20 @@ class Tally:
         if other.best_loss < self.best_loss:
             self.best_loss, self.best_number = other.best_loss, other.best_number
 
+    def count(self, outcome: Outcome, took_s: float, cost: float) -> None:
+        """One more candidate."""
+        match outcome:
+            case "done":
+                self.finished += 1
+            case "failed":
+                self.failed += 1
+            case "stopped":
+                self.stopped += 1
+            case "cancelled":
+                self.cancelled += 1
+        self.busy_s += took_s
+        self.cost += cost
+
     @property
     def ended(self) -> int:
         """Candidates that need not be looked at again."""

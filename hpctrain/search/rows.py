@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import isnan
 from typing import Any
-
-import numpy as np
 
 from hpctrain.search.messages import Evaluate, Evaluation, Tally
 from hpctrain.search.record import Record
@@ -35,7 +34,6 @@ def candidate_row(
         "began_s": began_s,
         "took_s": evaluation.took_s,
         "times": times,
-        "genome": np.array(order.genome),
     }
     if evaluation.outcome == "done":
         row |= zip(loss_columns(len(evaluation.losses)), evaluation.losses, strict=True)
@@ -46,12 +44,17 @@ def candidate_row(
     if evaluation.last_step >= 0:
         row["last_step"] = evaluation.last_step
         row["last_value"] = evaluation.last_value
-    for name, value in order.config.items():
-        row[PARAMETER + name] = value
-    return row
+    return row | parameter_columns(order.config)
 
 
-def reused_row(number: int, known: Record, island: int, made_by: str) -> dict[str, Any]:
+def parameter_columns(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A column for each parameter that applies."""
+    return {PARAMETER + name: value for name, value in config.items()}
+
+
+def reused_row(
+    number: int, known: Record, config: Mapping[str, Any], island: int, made_by: str
+) -> dict[str, Any]:
     """The row of a candidate that was not evaluated because it had been before."""
     row: dict[str, Any] = {
         "number": number,
@@ -59,8 +62,7 @@ def reused_row(number: int, known: Record, island: int, made_by: str) -> dict[st
         "outcome": "reused",
         "made_by": made_by,
         "reason": f"the same as candidate {known.number}",
-        "genome": np.array(known.genome),
-    }
+    } | parameter_columns(config)
     if known.usable:
         row |= zip(loss_columns(len(known.losses)), known.losses, strict=True)
     return row

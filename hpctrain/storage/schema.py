@@ -126,7 +126,6 @@ _ROWS: dict[str, tuple[tuple[str, Dtype, str, str], ...]] = {
         ("times", "i8", "", "evaluations of this configuration so far, if they are averaged"),
         ("last_step", "i8", "", "last step for which it reported a value"),
         ("last_value", "f8", "", "that value"),
-        ("genome", "f8", "", "one number per parameter that is no constant, NaN if inactive"),
     ),
     "candidate_value": (
         ("time_s", "f8", "s", "since the start of the run"),

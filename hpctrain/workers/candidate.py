@@ -7,6 +7,8 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
+from hpctrain.core.seeds import stream
+
 
 class StopCandidate(BaseException):
     """Raised by `Candidate.report` when the evaluation is to end.
@@ -32,20 +34,24 @@ class Candidate(Mapping[str, Any]):
         self,
         config: Mapping[str, Any],
         number: int,
-        seed: int,
+        search_seed: int,
         place: Place,
-        on_report: Callable[[int, float], None],
-        on_report_alone: Callable[[int, float], str | None],
+        on_report: Callable[[int, int, float], None],
+        on_report_alone: Callable[[int, int, float], str | None],
     ) -> None:
         self._config = config
         self.number = number
-        self.seed = seed
+        self._search_seed = search_seed
         self.cost = nan
         self.last_step = -1
         self.last_value = nan
         self._place = place
         self._on_report = on_report
         self._on_report_alone = on_report_alone
+
+    @property
+    def seed(self) -> int:
+        return stream(self._search_seed, self.number, "candidate")
 
     @property
     def worker(self) -> int:
@@ -85,7 +91,7 @@ class Candidate(Mapping[str, Any]):
         """
         self.last_step = max(self.last_step, 0) + 1 if step is None else int(step)
         self.last_value = float(value)
-        self._on_report(self.last_step, self.last_value)
+        self._on_report(self.number, self.last_step, self.last_value)
 
     def report_alone(self, value: float, step: int) -> str | None:
         """Like `report`, but for rank 0 of the worker alone, whatever the others do.
@@ -94,7 +100,7 @@ class Candidate(Mapping[str, Any]):
             Why the candidate should end on all of its ranks; None if it may go on.
         """
         self.last_step, self.last_value = step, float(value)
-        return self._on_report_alone(step, self.last_value)
+        return self._on_report_alone(self.number, step, self.last_value)
 
     def __getitem__(self, name: str) -> Any:
         try:

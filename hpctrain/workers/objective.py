@@ -48,10 +48,11 @@ def evaluate(
     losses: tuple[float, ...] = ()
     reason = ""
     try:
-        with _alarm(timeout_s):
-            result = objective(candidate)
-            if isinstance(result, Generator):
-                result = _drive(result, candidate)
+        if timeout_s is None:
+            result = _call(objective, candidate)
+        else:
+            with _alarm(timeout_s):
+                result = _call(objective, candidate)
         losses = _losses(result, candidate)
     except StopCandidate as stop:
         outcome, reason = "cancelled", str(stop)
@@ -64,6 +65,11 @@ def evaluate(
         candidate.number, outcome, losses, reason, perf_counter() - began_s,
         candidate.cost, candidate.last_step, candidate.last_value,
     )  # fmt: skip
+
+
+def _call(objective: Objective, candidate: Candidate) -> Any:
+    result = objective(candidate)
+    return _drive(result, candidate) if isinstance(result, Generator) else result
 
 
 def _drive(values: Generator[Any, None, Any], candidate: Candidate) -> Any:
@@ -116,9 +122,9 @@ def _number(value: Any, what: str) -> float:
 
 
 @contextmanager
-def _alarm(seconds: float | None) -> Iterator[None]:
+def _alarm(seconds: float) -> Iterator[None]:
     """Raise `EvaluationTimeout` in the main thread after `seconds`."""
-    if seconds is None or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
 

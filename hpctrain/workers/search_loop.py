@@ -10,11 +10,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from threading import RLock
-from time import sleep
+from time import monotonic, sleep
 from typing import Any, Protocol
 
 from hpctrain.core.events import Done, Reported, Started
-from hpctrain.core.seeds import stream
 from hpctrain.errors import HpctrainError
 from hpctrain.runtime.driver import Driver
 from hpctrain.search.algorithm import SearchState
@@ -24,6 +23,7 @@ from hpctrain.workers.objective import Objective, evaluate
 from hpctrain.workers.service import ServiceThread
 
 LOOK_EVERY_S = 0.005  # of the thread: costs a few thousandths of a core
+PUMP_EVERY_S = 0.001  # at most: looking for messages costs as much as a short evaluation
 SHORTEST_PAUSE_S = 0.00005
 LONGEST_PAUSE_S = 0.005
 
@@ -111,6 +111,7 @@ class SearchLoop:
         self._note = note
         self._at_pause = at_pause
         self._service: ServiceThread | None = None
+        self._pump_due_s = 0.0
         self._seen = -1
         self._evaluating = False
 
@@ -140,20 +141,18 @@ class SearchLoop:
         with self.lock:
             self._pass_on_stop()
             self.driver.handle(Done(evaluation))
-            self.driver.pump()
-        self._at_pause()
+            due = monotonic() >= self._pump_due_s
+            if due:
+                self.driver.pump()
+        if due:
+            self._pump_due_s = monotonic() + PUMP_EVERY_S
+            self._at_pause()
 
     def candidate(self, order: Evaluate) -> Candidate:
         """What the objective sees of an order."""
-        seed = stream(self._seed, order.number, "candidate")
-
-        def on_report(step: int, value: float) -> None:
-            self._report(order.number, step, value)
-
-        def on_report_alone(step: int, value: float) -> str | None:
-            return self._report_alone(order.number, step, value)
-
-        return Candidate(order.config, order.number, seed, self._place, on_report, on_report_alone)
+        return Candidate(
+            order.config, order.number, self._seed, self._place, self._report, self._report_alone
+        )
 
     def evaluate(
         self, order: Evaluate, objective: Objective, timeout_s: float | None, patience_s: float
@@ -226,8 +225,8 @@ class SearchLoop:
             complaints = self._group.vote(complaint, patience_s)
         except TimeoutError:
             raise HpctrainError(
-                f"candidate {evaluation.number} failed on rank {self._group.rank} of its worker, and "
-                f"the other ranks did not end within {patience_s:g} s: do they wait for it? The "
+                f"candidate {evaluation.number} failed on rank {self._group.rank} of its worker, "
+                f"and the other ranks did not end within {patience_s:g} s: do they wait for it? The "
                 "search can be resumed; in an objective on several ranks, let all fail together\n"
                 + "".join(trace)
             ) from None

@@ -25,6 +25,13 @@ from hpctrain.workers.virtual_search import (
 PLANE = Space({"x": (-5.0, 5.0), "y": (-5.0, 5.0)})
 
 
+def genome_of(row: Mapping[str, Any], space: Space = PLANE) -> Genome:
+    """The genome of a candidate's row."""
+    return space.encode(
+        {key.removeprefix("param."): x for key, x in row.items() if key.startswith("param.")}
+    )
+
+
 class Climber:
     """Changes one gene of one of the best; enough to see a search get better."""
 
