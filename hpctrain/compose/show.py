@@ -41,9 +41,11 @@ def show(run_dir: Path, plot: bool, fmt: str, top: int = 10) -> int:
     else:
         print_run(run, life_sign(run), console)
     if plot:
-        from hpctrain.report.plot import plot_run
+        from hpctrain.report.plot import plot_run, plot_search
 
-        console.print(f"\ndrawn in {plot_run(run, fmt)}", soft_wrap=True, markup=False)
+        paths = plot_search(run, fmt) if is_search(run) else [plot_run(run, fmt)]
+        said = f"drawn in {', '.join(map(str, paths))}" if paths else "there is nothing to draw"
+        console.print(f"\n{said}", soft_wrap=True, markup=False)
     return 0
 
 

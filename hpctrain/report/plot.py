@@ -1,4 +1,4 @@
-"""`hpctrain show --plot`: draws a run into its directory, without a window."""
+"""`hpctrain show --plot`: draws a run or a search into its directory, without a window."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from hpctrain.errors import HpctrainError
 from hpctrain.report.accounts import island_accounts
 from hpctrain.report.facts import read_facts
 from hpctrain.report.records import read_records
+from hpctrain.report.searches.records import read_search
 from hpctrain.report.tables import RunTables
 
 PLOT_STEM = "show"
@@ -19,7 +20,7 @@ def plot_run(run: RunTables, fmt: str) -> Path:
     Raises:
         HpctrainError: if matplotlib is missing, or the file cannot be written.
     """
-    _need_matplotlib()
+    need_matplotlib()
     from hpctrain.report.figure import draw_run, save
 
     facts, records = read_facts(run), read_records(run)
@@ -31,7 +32,28 @@ def plot_run(run: RunTables, fmt: str) -> Path:
     return path
 
 
-def _need_matplotlib() -> None:
+def plot_search(run: RunTables, fmt: str) -> list[Path]:
+    """Draw a search as `show-history.png` and others; nothing if no evaluation gave a loss.
+
+    Raises:
+        HpctrainError: if matplotlib is missing, or a file cannot be written.
+    """
+    need_matplotlib()
+    from hpctrain.report.searches.plots.figures import drawing_bytes, drawings
+
+    paths = []
+    for drawing in drawings(read_search(run)):
+        path = run.run_dir / f"{PLOT_STEM}-{drawing.name}.{fmt}"
+        try:
+            path.write_bytes(drawing_bytes(drawing, f".{fmt}"))
+        except OSError as error:
+            raise HpctrainError(f"cannot write {path}: {error}") from error
+        paths.append(path)
+    return paths
+
+
+def need_matplotlib() -> None:
+    """Raises HpctrainError, which says how to install it."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:

@@ -11,7 +11,7 @@ import numpy as np
 from hpctrain.report.facts import RunFacts, read_facts
 from hpctrain.report.searches.genes import gene_names, gene_table
 from hpctrain.report.searches.space import Parameter, Value, configuration, read_parameters
-from hpctrain.report.tables import Array, RunTables, Table, chosen, column
+from hpctrain.report.tables import Array, RunTables, Table, chosen
 
 CLOSING = ("finish", "stop", "abort")
 
@@ -108,11 +108,6 @@ def numbers(table: Table, name: str) -> Array:
     if name not in table:
         return np.full(len(table["number"]), np.nan)
     return table[name].astype(np.float64)
-
-
-def amount(table: Table, name: str) -> float:
-    """The sum of a column of amounts; what is missing counts as nothing."""
-    return float(np.maximum(column(table, name), 0.0).sum())
 
 
 def _losses(table: Table, num_objectives: int) -> Array:

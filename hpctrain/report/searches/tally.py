@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpctrain.report.searches.ranking import improvements
-from hpctrain.report.searches.records import SearchRecords, amount, numbers
-from hpctrain.report.tables import Array, num_rows
+from hpctrain.report.searches.records import SearchRecords, numbers
+from hpctrain.report.tables import Array
 
 NUMBER = re.compile(r"(?<![A-Za-z_])[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 LONGEST_REASON = 100
@@ -76,10 +76,11 @@ def tally(records: SearchRecords) -> Tally:
     """Count what there is."""
     counts = Counter(records.outcome.tolist())
     costs = numbers(records.table, "cost")
+    begin_s, end_s = intervals(records)
     known = ("done", "failed", "stopped", "cancelled", REUSED)
     return Tally(
         outcomes={outcome: counts[outcome] for outcome in (*known, *(counts.keys() - known))},
-        busy_s=amount(records.table, "took_s"),
+        busy_s=float(np.nansum(end_s - begin_s)),
         workers=max(records.facts.num_workers, 1),
         elapsed_s=records.elapsed_s,
         cost=float(np.nansum(costs)) if np.isfinite(costs).any() else None,
@@ -117,11 +118,15 @@ def pattern(reason: str) -> str:
     return line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 1] + "…"
 
 
-def busy_by_worker(records: SearchRecords) -> dict[int, float]:
-    """Seconds in the objective of each worker."""
-    workers = records.table["worker"]
-    took_s = np.nan_to_num(numbers(records.table, "took_s"))
-    return {int(worker): float(took_s[workers == worker].sum()) for worker in np.unique(workers)}
+def intervals(records: SearchRecords) -> tuple[Array, Array]:
+    """When each evaluation began and ended, on the clock of the run; NaN where there was none.
+
+    Where it is not said how long one took, it is all that lies between order and end.
+    """
+    begin_s, end_s = numbers(records.table, "began_s"), records.table["time_s"]
+    took_s = numbers(records.table, "took_s")
+    took_s = np.where(took_s > 0, np.minimum(took_s, end_s - begin_s), end_s - begin_s)
+    return begin_s, begin_s + np.maximum(took_s, 0.0)
 
 
 def _maker(records: SearchRecords, name: str, mine: Array, better: Array, usable: Array) -> Maker:
@@ -146,7 +151,3 @@ def _reason(records: SearchRecords, key: str, rows: list[int]) -> str:
 
 def _first(records: SearchRecords, rows: list[int]) -> int:
     return int(min(records.table["number"][row] for row in rows))
-
-
-def is_empty(records: SearchRecords) -> bool:
-    return num_rows(records.table) == 0

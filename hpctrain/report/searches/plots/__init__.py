@@ -1,0 +1,1 @@
+"""Drawings of a search, one message each."""
