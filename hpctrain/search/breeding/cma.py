@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hpctrain.search.breeding.covariance import update
 from hpctrain.search.breeding.initial import EvenSampling
 from hpctrain.search.breeding.ranking import best_first
 from hpctrain.search.population import Needs, Population
@@ -44,6 +45,7 @@ SHELL = 2.0
 # the distance of a sample is sqrt(D) within this many standard deviations
 SMALLEST_STEP = 1e-7  # of the unit interval: the distribution has converged
 LARGEST_RATIO = 1e7  # of the axes' lengths: the distribution has degenerated
+SMALLEST_LENGTH = 1e-150  # of an axis, whose inverse can be squared
 GRID_STEP = 0.3  # cells that are the least standard deviation: one sample in ten leaves its cell
 
 WINDOW = 5  # batches whose median loss is compared with that of as many, ten batches earlier
@@ -145,6 +147,7 @@ class _Run:
         self._size = size
         self._cma: CMA = CMA(mean, sigma, population_size=size, seed=0)
         self._cells = np.array([GRID_STEP / count if count else 0.0 for count in space.counts])
+        self._has_grids = bool(self._cells.any())
         self._far = sqrt(space.num_genes) + SHELL
         self._inner = sqrt(space.num_genes) - SHELL
         self._batch: list[tuple[Record, Array]] = []
@@ -163,7 +166,7 @@ class _Run:
         num_genes = self._space.num_genes
         for _ in range(MOST_RESAMPLED):
             x = self._mean + self._axes @ draws.standard_normal(num_genes)
-            if self._is_coarse:
+            if self._has_grids:
                 x += self._extra * draws.standard_normal(num_genes)
             unit: list[float] = x.tolist()
             if min(unit) >= 0.0 and max(unit) <= 1.0:
@@ -183,12 +186,11 @@ class _Run:
     def tell(self) -> None:
         """Update the distribution with the next batch; only the order of the losses counts."""
         batch, self._batch = self._batch[: self._size], self._batch[self._size :]
-        if batch[0][0].more:
-            order = {r.number: float(i) for i, r in enumerate(best_first([r for r, _ in batch]))}
-            self._cma.tell([(x, order[record.number]) for record, x in batch])
-        else:
-            self._cma.tell([(x, record.loss) for record, x in batch])
-        self._medians.append(median(record.loss for record, _ in batch))
+        place = {record.number: x for record, x in batch}
+        ordered = best_first([record for record, _ in batch])
+        x = np.array([place[record.number] for record in ordered])
+        update(self._cma, x, self._rotation, self._lengths)
+        self._medians.append(median([record.loss for record in ordered]))
         self._num_fruitless += 1
         self._look()
 
@@ -212,15 +214,15 @@ class _Run:
 
     def _look(self) -> None:
         """The mean, and the axes of the ellipsoid in the units of the cube."""
-        rotation, lengths = self._cma._eigen_decomposition()
-        lengths = self._cma._sigma * lengths
+        self._rotation, self._lengths = rotation, lengths = self._cma._eigen_decomposition()
+        lengths = np.maximum(self._cma._sigma * lengths, SMALLEST_LENGTH)
         self._mean: Array = self._cma.mean
         self._axes: Array = rotation * lengths
         self._to_sphere: Array = rotation / lengths
         self._longest, self._shortest = float(lengths.max()), float(lengths.min())
-        lacking = self._cells**2 - (self._axes**2).sum(axis=1)
-        self._extra = np.sqrt(np.maximum(lacking, 0.0))
-        self._is_coarse = bool((self._extra > 0).any())
+        if self._has_grids:
+            lacking = self._cells**2 - (self._axes**2).sum(axis=1)
+            self._extra = np.sqrt(np.maximum(lacking, 0.0))
 
 
 def _units(space: Space, records: list[Record], otherwise: Array | float = 0.5) -> Array:

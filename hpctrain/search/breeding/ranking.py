@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from hpctrain.search.pareto import crowding, fronts
 from hpctrain.search.record import Record
@@ -10,10 +11,10 @@ from hpctrain.search.record import Record
 
 def best_first(records: Sequence[Record]) -> list[Record]:
     """By loss; by front and crowding if there are several; unusable ones last."""
+    if not records or not records[0].more:
+        return sorted(records, key=itemgetter(0, 1))
     usable = [record for record in records if record.usable]
     unusable = [record for record in records if not record.usable]
-    if not usable or not usable[0].more:
-        return sorted(usable) + unusable
     ordered: list[Record] = []
     for front in fronts(usable):
         apart = crowding(front)

@@ -1,11 +1,14 @@
 """CMA-ES that is shared by workers that do not wait for each other."""
 
+import subprocess
 import sys
 
 import numpy as np
 import pytest
+from cmaes import CMA
 
 from hpctrain.search.breeding.cma import CovarianceAdaptation
+from hpctrain.search.breeding.covariance import update
 from hpctrain.search.population import Population
 from hpctrain.search.record import Record
 from hpctrain.search.space import Space
@@ -87,8 +90,22 @@ def test_it_claims_candidates_while_it_approaches_the_best_and_none_afterwards()
     assert run.workers[0].claim == 0.0
 
 
-def test_the_package_is_loaded_when_it_is_needed():
-    import subprocess
+@pytest.mark.parametrize(("num_dims", "size"), [(1, 4), (2, 6), (2, 48), (10, 10), (30, 14)])
+def test_the_update_gives_the_numbers_of_the_package(num_dims, size):
+    theirs, ours = (CMA(np.full(num_dims, 0.5), 0.3, population_size=size) for _ in range(2))
+    generator = np.random.default_rng(0)
+    for _ in range(30):
+        rotation, lengths = theirs._eigen_decomposition()
+        z = generator.standard_normal((size, num_dims))
+        x = theirs.mean + theirs._sigma * (z * lengths) @ rotation.T
+        loss = (np.arange(1, num_dims + 1) * x * x).sum(axis=1)
+        order = np.argsort(loss)
+        theirs.tell(list(zip(x, loss, strict=True)))
+        update(ours, x[order], *ours._eigen_decomposition())
+    for name in ("_mean", "_sigma", "_C", "_pc", "_p_sigma", "_g"):  # thirty roundings
+        assert getattr(ours, name) == pytest.approx(getattr(theirs, name), rel=1e-6, abs=1e-9)
 
+
+def test_the_package_is_loaded_when_it_is_needed():
     program = "import sys; import hpctrain.search.breeding.make; sys.exit('cmaes' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
