@@ -47,8 +47,10 @@ def main() -> None:
 
 def _ours(scratch: Path, rows: list[list[str]], figures: dict[str, Any]) -> dict[int, float]:
     per_evaluation: dict[int, float] = {}
-    for evaluations in (1000, 2500, LONG):
-        costs = _run(sys.executable, HERE / "peers" / "ours.py", scratch / f"r{evaluations}", evaluations)
+    for evaluations in (1000, 1000 * RANKS, 2500 * RANKS, LONG):
+        costs = _run(
+            sys.executable, HERE / "peers" / "ours.py", scratch / f"r{evaluations}", evaluations
+        )
         ms = 1e3 * _sum(costs, "loop_s") / evaluations
         per_evaluation[evaluations] = ms
         rows.append(_row("hpctrain, auto", evaluations, ms, ms, costs))
@@ -67,16 +69,14 @@ def _propulate(
     scratch: Path, rows: list[list[str]], figures: dict[str, Any], notes: list[str],
     ours: dict[int, float],
 ) -> None:  # fmt: skip
-    for evaluations in (1000, 2500):
-        key = f"vs_propulate_{evaluations}"
+    for each in (1000, 2500):
+        evaluations, key = each * RANKS, f"vs_propulate_{each}"
         if not Path(PROPULATE).exists():
             figures[key] = None
             notes.append("propulate is not installed: `make upstream` makes its environment")
             continue
         where = scratch / f"p{evaluations}"
-        costs = _run(
-            PROPULATE, HERE / "peers" / "propulate_cost.py", where, evaluations // RANKS
-        )
+        costs = _run(PROPULATE, HERE / "peers" / "propulate_cost.py", where, each)
         ms = 1e3 * _sum(costs, "loop_s") / evaluations
         figures[key] = round(ms / ours[evaluations], 1)
         rows.append(_row("Propulate 1.2, checkpoints", evaluations, ms, ours[evaluations], costs))
@@ -90,7 +90,12 @@ def _optuna(
     if find_spec("optuna") is None:
         notes.append("optuna is not installed: pip install 'hpctrain[bench]'")
         return
-    command = [sys.executable, HERE / "peers" / "optuna_cost.py", scratch / "journal", 1000 // RANKS]
+    command = [
+        sys.executable,
+        HERE / "peers" / "optuna_cost.py",
+        scratch / "journal",
+        1000 // RANKS,
+    ]
     jobs = [
         subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True)
         for _ in range(RANKS)

@@ -18,7 +18,7 @@ from libensemble.gen_funcs.sampling import uniform_random_sample
 from libensemble.specs import AllocSpecs, ExitCriteria, GenSpecs, LibeSpecs, SimSpecs
 
 
-def sphere(points, persis_info, sim_specs, _):  # noqa: ANN001, ANN201  # libEnsemble's signature
+def sphere(points, persis_info, sim_specs, _):  # libEnsemble's signature
     out = np.zeros(len(points), dtype=sim_specs["out"])
     out["f"] = (points["x"] ** 2).sum(axis=1)
     return out, persis_info

@@ -30,6 +30,8 @@ from hpctrain.search.stop import Stop
 Range = tuple[int, int]
 
 FAIR = 4  # a block is at most this fraction of an even share of what is left
+CLEARLY = 1.5  # times: durations are only known as a mean of the past
+SLOWEST = 1e-6  # of the rate of all: what remains of sums when all others have left
 PREPARE = 4  # blocks that the desk of an island asks for ahead of its workers
 SPENT = "all evaluations are done"
 
@@ -84,6 +86,11 @@ class Child:
     mean_s: float = 0.0  # of an evaluation there
     left: bool = False
 
+    @property
+    def rate(self) -> float:
+        """Evaluations per second; 0 as long as that is not known."""
+        return self.workers / self.mean_s if self.mean_s else 0.0
+
 
 @dataclass(slots=True)
 class Desk:
@@ -107,6 +114,7 @@ class Desk:
     _waiting: dict[WorkerId, None] = field(default_factory=dict)
     _requested: int = 0
     _stopped: bool = False
+    _rate: float = 0.0  # evaluations per second of all children
     _best_loss: float = inf
     _ended_at_best: int = 0
 
@@ -139,7 +147,9 @@ class Desk:
         """A child has no numbers left, or few."""
         child = self.children[name]
         child.idle += message.idle
+        self._rate -= child.rate
         child.want, child.mean_s = message.want, message.mean_s
+        self._rate += child.rate
         self._waiting[name] = None
         yield from self._account(message.done)
         yield from self._serve()
@@ -167,6 +177,7 @@ class Desk:
     def leave(self, name: WorkerId, message: LastWords) -> Iterator[Command]:
         """A child has finished; when all have, say so upstream, or to all."""
         self.children[name].left = True
+        self._rate -= self.children[name].rate
         self._waiting.pop(name, None)
         self.stock.add(message.unused)
         self.granted -= sum(b - a for a, b in message.unused)
@@ -224,6 +235,8 @@ class Desk:
             if child.idle:
                 yield Send(name, NoMore(self.closed))
             return
+        if self._others_are_sooner(child):
+            return
         count = self._block(child)
         if not count and child.idle and self._nothing_fits():
             yield from self.close(f"another candidate would exceed {self.stop.cost:g}", False)
@@ -239,6 +252,14 @@ class Desk:
         if self.stop.cost is not None:
             return self._affordable(min(child.idle, self.stock.size))
         return min(self.stock.size, max(min(child.want, self._fair(child)), child.idle))
+
+    def _others_are_sooner(self, child: Child) -> bool:
+        """Will the others have finished all that is left before this slow child finished one?"""
+        others = self._rate - child.rate
+        if not child.mean_s or others <= SLOWEST * self._rate:
+            return False
+        rest_s = (self.stock.size + self.num_workers - child.workers) / others
+        return child.mean_s > CLEARLY * rest_s
 
     def _fair(self, child: Child) -> int:
         """Numbers that take the child at most a fraction of the time that is left for all."""

@@ -226,8 +226,8 @@ class SearchLoop:
         except TimeoutError:
             raise HpctrainError(
                 f"candidate {evaluation.number} failed on rank {self._group.rank} of its worker, "
-                f"and the other ranks did not end within {patience_s:g} s: do they wait for it? The "
-                "search can be resumed; in an objective on several ranks, let all fail together\n"
+                f"and the other ranks did not end within {patience_s:g} s: do they wait for it? "
+                "The search can be resumed; in an objective on several ranks, let all fail together\n"
                 + "".join(trace)
             ) from None
         for rank, text in enumerate(complaints):
