@@ -102,12 +102,12 @@ def ticks(parameter: Parameter) -> tuple[list[float], list[str]]:
     return places, [_number(value) for value in numbers]
 
 
-def label(name: str) -> str:
-    """A name of a parameter for an axis: the end of it counts, and long ones take two lines."""
+def label(name: str, longest: int = LONGEST_NAME) -> str:
+    """A name of a parameter for an axis; names of sections stand on a line of their own."""
     head, dot, tail = name.rpartition(".")
-    if len(name) <= LONGEST_NAME or not dot:
-        return clipped(name, LONGEST_NAME)
-    return f"{_clipped_left(head + dot)}\n{clipped(tail, LONGEST_NAME)}"
+    if len(name) <= longest or not dot:
+        return _without_middle(name, longest)
+    return f"{_without_middle(head + dot, longest)}\n{_without_middle(tail, longest)}"
 
 
 def clipped(text: str, longest: int = LONGEST_OPTION) -> str:
@@ -175,5 +175,10 @@ def _set_limits(axis: Any, low: float, high: float) -> None:
     (axis.axes.set_ylim if axis.axis_name == "y" else axis.axes.set_xlim)(low, high)
 
 
-def _clipped_left(text: str) -> str:
-    return text if len(text) <= LONGEST_NAME else "…" + text[-(LONGEST_NAME - 1) :]
+def _without_middle(text: str, longest: int) -> str:
+    """Names that are alike often differ at the end."""
+    line = " ".join(text.split())
+    if len(line) <= longest:
+        return line
+    end = longest // 2
+    return f"{line[: longest - end - 1]}…{line[-end:]}"

@@ -36,7 +36,7 @@ def draw_history(records: SearchRecords) -> Figure:
     rows, thinned = usable_rows(records)
     ended = np.arange(1, len(records.losses) + 1)
     scale_s, unit = axis_unit(records.elapsed_s, "s")
-    said = [thinned]
+    said = [thinned, _failures_text(records)]
     for aim in range(aims):
         losses = records.losses[records.usable, aim]
         for panel, at in zip(panels[aim], (ended, records.table["time_s"] / scale_s), strict=True):
@@ -79,6 +79,11 @@ def _draw(panel: Any, records: SearchRecords, aim: int, at: Array, rows: Array) 
             color=FAILED_COLOUR, markersize=6, label="failed",
         )  # fmt: skip
     panel.set_xlim(0, at.max() * 1.02)
+
+
+def _failures_text(records: SearchRecords) -> str:
+    count = int((records.outcome == "failed").sum())
+    return f"every {-(-count // MOST_MARKS)}th failure is marked" if count > MOST_MARKS else ""
 
 
 def _title(records: SearchRecords) -> str:

@@ -10,6 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from hpctrain.report.searches.plots.axes import (
+    LONGEST_NAME,
     by_rank,
     colours,
     label,
@@ -28,6 +29,7 @@ MOST_LINES = 400
 WITHOUT = -0.13  # height at which lines pass a parameter that does not apply
 SPREAD = 0.035  # by which lines through the same option are drawn apart
 TICK = 0.045
+LABEL_ROOM = 112  # characters beside each other over the whole width
 LABEL_BOX = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.6}
 
 
@@ -52,7 +54,9 @@ def draw_parallel(records: SearchRecords, names: Sequence[str]) -> Figure:
     for place, name in enumerate(names):
         _draw_axis(panel, place, *ticks(records.parameters[name]))
     _draw_axis(panel, len(names), *_loss_ticks(records.losses[rows, 0]))
-    panel.set_xticks(x, [*map(label, names), "loss\n(by rank)"], color=TEXT_COLOUR)
+    longest = min(LABEL_ROOM // (len(names) + 1), LONGEST_NAME)
+    labels = [label(name, longest) for name in names]
+    panel.set_xticks(x, [*labels, "loss\n(by rank)"], color=TEXT_COLOUR, fontsize=8.5)
     panel.xaxis.tick_top()
     _clear(panel, len(names))
     lacking = np.isnan(records.genes[rows]).any()
