@@ -89,8 +89,7 @@ def run(job: Job) -> tuple[float, float]:
 def ours(method: str, problem: Problem, seed: int, evaluations: int) -> tuple[float, float]:
     """One of our propagators; the CPU time is that of all workers' breeding and learning."""
     space = Space({f"x{i}": (problem.low, problem.high) for i in range(problem.num_dims)})
-    options = {"seed": seed} if method in ("auto", "even") else {}
-    workers = [make_propagator(method, space, **options) for _ in range(NUM_WORKERS)]
+    workers = [make_propagator(method, space, seed) for _ in range(NUM_WORKERS)]
     population = Population(workers[0].needs)  # one for all, since all know the same
     draws, noise = Draws(seed), np.random.default_rng(seed)
     best, result, spent_s = np.inf, np.inf, 0.0

@@ -45,8 +45,14 @@ MAKERS: dict[str, Callable[..., Propagator]] = {
 }
 
 
-def make_propagator(name: str, space: Space, **options: Any) -> Propagator:
+def make_propagator(name: str, space: Space, seed: int = 0, **options: Any) -> Propagator:
     """A new propagator for one worker.
+
+    Args:
+        name: one of `MAKERS`.
+        space: what is searched.
+        seed: of the run; it shifts the even samples, all else is drawn from what `breed` is given.
+        options: of the propagator, as its class describes them.
 
     Raises:
         ConfigError: if there is no such propagator, or it has no such option.
@@ -54,11 +60,14 @@ def make_propagator(name: str, space: Space, **options: Any) -> Propagator:
     if name not in MAKERS:
         raise ConfigError(f"there is no propagator {name!r}; there are {', '.join(MAKERS)}")
     maker = MAKERS[name]
-    allowed = [option for option in signature(maker).parameters if option != "space"]
+    parameters = signature(maker).parameters
+    allowed = [option for option in parameters if option not in ("space", "initial", "seed")]
     unknown = sorted(set(options) - set(allowed))
     if unknown:
         raise ConfigError(
             f"the propagator {name} has no option {', '.join(unknown)}; "
             f"allowed: {', '.join(allowed) or 'none'}"
         )
+    if "seed" in parameters:
+        options["seed"] = seed
     return maker(space, **options)

@@ -7,6 +7,7 @@ import pytest
 from hpctrain.errors import ConfigError
 from hpctrain.search.breeding.make import MAKERS, make_propagator
 from hpctrain.search.parameters import Choice, Float, Int
+from hpctrain.search.population import Needs, Population
 from hpctrain.search.space import INACTIVE, Space
 from tests.search.breeding.sharing import Sharing, draws_of
 
@@ -138,6 +139,15 @@ def test_what_learns_is_better_than_random_search(name):
 def test_an_unknown_propagator_is_refused_with_the_names_of_all():
     with pytest.raises(ConfigError, match="no propagator 'cmaes'; there are auto, cma"):
         make_propagator("cmaes", Space({"a": (0.0, 1.0)}))
+
+
+def test_the_seed_of_the_run_shifts_the_first_candidates():
+    space = Space({"a": (0.0, 1.0)})
+    first = {
+        make_propagator("auto", space, seed).breed(Population(Needs()), 0, draws_of(0))
+        for seed in range(3)
+    }
+    assert len(first) == 3
 
 
 def test_an_unknown_option_is_refused_with_those_there_are():
