@@ -41,6 +41,7 @@ __all__ = [
     "init",
     "open_run",
     "search",
+    "train_candidate",
 ]
 
 _LAZY = {
@@ -119,6 +120,29 @@ def Search(space: Space | Mapping[str, Any], **settings: Any) -> SearchSession: 
     from hpctrain.compose.search import ask_and_tell
 
     return ask_and_tell(space, settings)
+
+
+def train_candidate(candidate: Any, config: str, changes: Mapping[str, Any]) -> float:
+    """Inside of an objective: train a `run.toml` on the ranks of the candidate's worker.
+
+    Collective among those ranks. The run lies in the candidate's directory; after each tenth of
+    its steps it reports, so the search may end it.
+
+    Args:
+        candidate: as the objective got it.
+        config: the path of a TOML file as for `hpctrain train`.
+        changes: dotted keys and their values, such as `{"task.options.lr": candidate["lr"]}`.
+
+    Returns:
+        The mean held-out loss over all domains.
+
+    Raises:
+        ConfigError: if the file or a change makes no sense.
+    """
+    from hpctrain.compose.search_train import train_candidate as train
+    from hpctrain.config import load_config
+
+    return train(candidate, load_config(config), changes)
 
 
 def open_run(run_dir: str) -> Any:
