@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
@@ -127,6 +127,22 @@ def show(run: Path, plot: bool, fmt: str, top: int) -> NoReturn:
     from hpctrain.compose import show as tell
 
     sys.exit(tell(run, plot, fmt, top))
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--to", type=click.Choice(["csv", "json", "optuna"]), required=True, help="Which format."
+)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def export(run: Path, to: Literal["csv", "json", "optuna"], file: Path) -> None:
+    """Write the candidates of the search in the directory RUN into FILE.
+
+    For optuna FILE is an SQLite storage if it ends in .db, .sqlite or .sqlite3, else a journal.
+    """
+    from hpctrain.compose.export import export as write
+
+    click.echo(write(run, to, file))
 
 
 @main.command()

@@ -23,6 +23,7 @@ class SearchRecords:
     Attributes:
         search: what `run.json` says of it: space, objective, propagator.
         settings: its section of the settings.
+        started: as ISO 8601, in UTC; empty if that is not known.
         parameters: all by name, genes in the order of the genome, then constants.
         names: of the genes.
         table: the rows of kind `candidate`, by the time of their end.
@@ -36,6 +37,7 @@ class SearchRecords:
     facts: RunFacts
     search: Mapping[str, Any]
     settings: Mapping[str, Any]
+    started: str
     parameters: Mapping[str, Parameter]
     names: tuple[str, ...]
     table: Table
@@ -92,6 +94,7 @@ def read_search(run: RunTables) -> SearchRecords:
         facts=read_facts(run),
         search=search,
         settings=resolved.get("search") or {},
+        started=str(run.identity.get("start_time_utc", "")),
         parameters={name: parameters[name] for name in (*names, *constants)},
         names=names,
         table=table,
