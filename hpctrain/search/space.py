@@ -13,6 +13,7 @@ from math import nan, prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpctrain.errors import ConfigError
 from hpctrain.search.conditions import (
@@ -26,6 +27,7 @@ from hpctrain.search.conditions import (
 from hpctrain.search.parameters import (
     Choice,
     Fixed,
+    Float,
     Gene,
     Parameter,
     Shorthand,
@@ -93,6 +95,7 @@ class Space:
             name: p.value if isinstance(p, Fixed) else None for name, p in self.parameters.items()
         }
         self._may_lack = any(self._conditions.values())
+        self._line = _line(self.genes)
         self.size = self._counted()
 
     @classmethod
@@ -142,6 +145,13 @@ class Space:
                 to(x) if x == x else INACTIVE for to, x in zip(self._to_unit, genome, strict=True)
             ]
         return [to(x) for to, x in zip(self._to_unit, genome, strict=True)]
+
+    def to_units(self, genomes: Sequence[Genome]) -> NDArray[np.float64]:
+        """`to_unit` of n genomes, (n, num_genes)."""
+        if self._line is None:
+            return np.array([self.to_unit(genome) for genome in genomes])
+        starts, spans = self._line
+        return np.asarray((np.array(genomes) - starts) / spans)
 
     def from_unit(self, unit: Sequence[float]) -> Genome:
         """The genome of numbers in 0..1; those of genes that do not apply are not looked at."""
@@ -243,6 +253,15 @@ class Space:
 def canonical(genome: Iterable[float]) -> Genome:
     """The genome with every NaN replaced by `INACTIVE`, so that it can be found in a dictionary."""
     return tuple([x if x == x else INACTIVE for x in genome])
+
+
+def _line(genes: Sequence[Gene]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Starts and lengths of the ranges, if all of them are linear and have no grid."""
+    ranges = [g for g in genes if isinstance(g, Float) and not g.log and g.step is None]
+    if len(ranges) < len(genes):
+        return None
+    starts = np.array([float(gene.low) for gene in ranges])
+    return starts, np.array([float(gene.high) for gene in ranges]) - starts
 
 
 def _checked(shorthand: Mapping[str, Shorthand], where: str) -> dict[str, Parameter]:

@@ -99,6 +99,14 @@ def test_a_genome_comes_back_from_the_unit_cube(space, data):
 
 @given(spaces(), st.data())
 @settings(deadline=None)
+def test_many_genomes_go_to_the_unit_cube_as_one_does(space, data):
+    units = [data.draw(st.lists(UNIT, min_size=n, max_size=n)) for n in [space.num_genes] * 3]
+    genomes = [space.from_unit(unit) for unit in units]
+    assert str(space.to_units(genomes).tolist()) == str([space.to_unit(g) for g in genomes])
+
+
+@given(spaces(), st.data())
+@settings(deadline=None)
 def test_repair_makes_a_genome_of_any_numbers(space, data):
     number = st.one_of(st.floats(-1e9, 1e9), st.just(INACTIVE), st.just(float("inf")))
     wild = data.draw(st.lists(number, min_size=space.num_genes, max_size=space.num_genes))

@@ -227,5 +227,5 @@ class _Run:
 
 def _units(space: Space, records: list[Record], otherwise: Array | float = 0.5) -> Array:
     """(n, D) unit coordinates; `otherwise` where a gene does not apply."""
-    x = np.array([space.to_unit(record.genome) for record in records])
+    x = space.to_units([record.genome for record in records])
     return np.where(np.isnan(x), otherwise, x) if space.has_conditions else x

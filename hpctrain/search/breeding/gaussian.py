@@ -146,7 +146,7 @@ class _Features:
     def of(self, genomes: list[Genome]) -> Array:
         """(n, F); a numeric gene that does not apply is in the middle, a choice is no option."""
         genes = np.array(genomes)
-        unit = np.array([self._space.to_unit(genome) for genome in genomes])
+        unit = self._space.to_units(genomes)
         columns = []
         for i, is_choice in enumerate(self._space.categorical):
             if is_choice:

@@ -56,6 +56,7 @@ class Mix:
         self.num_initial = num_initial
         self.floor = floor
         self.needs = reduce(or_, (p.needs for p in (*propagators, self.initial)))
+        self._observers = [propagator.observe for propagator in self.propagators]
         self._credit = [PRIOR] * len(propagators)
         self._weight = [1.0] * len(propagators)
         self._asked: dict[int, int] = {}
@@ -90,8 +91,8 @@ class Mix:
         return self.propagators[chosen].breed(population, number, draws)
 
     def observe(self, record: Record, made_by: str) -> None:
-        for propagator in self.propagators:
-            propagator.observe(record, made_by)
+        for observe in self._observers:
+            observe(record, made_by)
         if made_by and record.number in self._asked:
             self._finished.append((record.number, self._asked.pop(record.number)))
 
