@@ -34,7 +34,7 @@ def shell_lines(text: str) -> Iterator[str]:
 
 
 def test_the_script_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
-    (script,) = blocks(README, "python")
+    script = blocks(README, "python")[0]
     (tmp_path / "digits.py").write_text(script, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "digits.py"],
@@ -50,7 +50,7 @@ def test_the_script_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
 
 
 def test_the_script_of_the_readme_has_at_most_five_lines_of_ours() -> None:
-    (script,) = blocks(README, "python")
+    script = blocks(README, "python")[0]
     lines = script.splitlines()
     added = [line for line in lines if ADDED in line]
     others = [line for line in lines if ADDED not in line]
