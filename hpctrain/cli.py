@@ -122,11 +122,12 @@ def replay(run: Path) -> NoReturn:
 @click.option(
     "--top", type=click.IntRange(min=1), default=10, help="How many candidates of a search."
 )
-def show(run: Path, plot: bool, fmt: str, top: int) -> NoReturn:
+@click.option("--html", is_flag=True, help="Write a search as one page as well.")
+def show(run: Path, plot: bool, fmt: str, top: int, html: bool) -> NoReturn:
     """Say what happened in the training or search in the directory RUN."""
     from hpctrain.compose import show as tell
 
-    sys.exit(tell(run, plot, fmt, top))
+    sys.exit(tell(run, plot, fmt, top, html))
 
 
 @main.command()

@@ -37,8 +37,8 @@ def replay(run_dir: str | Path) -> int:
     return run(Path(run_dir))
 
 
-def show(run_dir: str | Path, plot: bool, fmt: str, top: int = 10) -> int:
+def show(run_dir: str | Path, plot: bool, fmt: str, top: int = 10, html: bool = False) -> int:
     """`hpctrain show`: say what happened in a run, and draw it. Returns the exit code."""
     from hpctrain.compose.show import show as run
 
-    return run(Path(run_dir), plot, fmt, top)
+    return run(Path(run_dir), plot, fmt, top, html)

@@ -7,7 +7,10 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rich.console import Console
+
 from hpctrain.cluster.launcher import read_launcher
+from hpctrain.errors import HpctrainError
 from hpctrain.report.console import make_console, seen_by
 from hpctrain.report.facts import read_facts
 from hpctrain.report.searches.records import is_search
@@ -16,12 +19,12 @@ from hpctrain.report.show import print_run
 from hpctrain.report.state import LifeSign
 from hpctrain.report.tables import RunTables
 from hpctrain.storage.layout import RunLayout
-from hpctrain.storage.read import open_run
+from hpctrain.storage.read import Run, open_run
 
 LOCKS = Path("/proc/locks")  # Linux: looking there, unlike trying a lock, disturbs no writer
 
 
-def show(run_dir: Path, plot: bool, fmt: str, top: int = 10) -> int:
+def show(run_dir: Path, plot: bool, fmt: str, top: int = 10, html: bool = False) -> int:
     """Print what happened in `run_dir`.
 
     Args:
@@ -29,6 +32,7 @@ def show(run_dir: Path, plot: bool, fmt: str, top: int = 10) -> int:
         plot: also draw it, as `show.png` or `show.svg`; of a search as several files `show-*`.
         fmt: png or svg.
         top: how many candidates of a search are shown.
+        html: also write a search as one page, `show.html`.
 
     Raises:
         HpctrainError: if this is no run, or something to draw with is asked for and missing.
@@ -46,7 +50,18 @@ def show(run_dir: Path, plot: bool, fmt: str, top: int = 10) -> int:
         paths = plot_search(run, fmt) if is_search(run) else [plot_run(run, fmt)]
         said = f"drawn in {', '.join(map(str, paths))}" if paths else "there is nothing to draw"
         console.print(f"\n{said}", soft_wrap=True, markup=False)
+    if html:
+        _write_page(run, top, console)
     return 0
+
+
+def _write_page(run: Run, top: int, console: Console) -> None:
+    if not is_search(run):
+        raise HpctrainError(f"{run.run_dir} holds a training; only searches have a page")
+    from hpctrain.report.searches.page import write_page
+
+    path = write_page(run, life_sign(run), top)
+    console.print(f"\nwritten to {path}", soft_wrap=True, markup=False)
 
 
 def life_sign(run: RunTables) -> LifeSign:

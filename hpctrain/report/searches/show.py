@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from rich.console import Console
@@ -17,8 +17,10 @@ from hpctrain.report.searches.records import SearchRecords, read_search
 from hpctrain.report.searches.standing import search_state
 from hpctrain.report.searches.tally import failures, makers, tally
 from hpctrain.report.searches.texts import (
+    LONGEST_CELL,
     best_rows,
     best_title,
+    column_chunks,
     constants_text,
     effects_by_parameter,
     headline,
@@ -34,7 +36,6 @@ MOST_FAILURES = 10
 MOST_MAKERS = 12
 MOST_OBJECTIVES = 3  # for which importances are shown
 BAR = 20  # characters
-WIDEST_VALUE = 24
 
 
 def print_search_run(run: RunTables, life: LifeSign, console: Console, top: int) -> None:
@@ -70,29 +71,11 @@ def _print_best(console: Console, records: SearchRecords, top: int) -> None:
     _section(console, best_title(records, best, top))
     heads, rows = best_rows(records, best, top)
     fixed = len(heads) - len(records.names)
-    for chunk in _chunks(heads, rows, fixed, console.width):
+    for chunk in column_chunks(heads, rows, fixed, console.width):
         console.print(_table([heads[c] for c in chunk], [[row[c] for c in chunk] for row in rows]))
     constants = constants_text(records)
     if constants:
         console.print(Text(f"All of them with {constants}."))
-
-
-def _chunks(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], fixed: int, width: int
-) -> Iterator[list[int]]:
-    """Which columns stand in one table, so that it fits; the first are in every one."""
-    widths = [
-        min(max(len(head), *(len(row[c]) for row in rows)), WIDEST_VALUE) + 1
-        for c, head in enumerate(heads)
-    ]
-    room = width - sum(widths[:fixed])
-    chunk: list[int] = []
-    for c in range(fixed, len(heads)):
-        if chunk and sum(widths[i] for i in chunk) + widths[c] > room:
-            yield [*range(fixed), *chunk]
-            chunk = []
-        chunk.append(c)
-    yield [*range(fixed), *chunk]
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
@@ -100,7 +83,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     for head in heads[1:]:
         table.add_column(
             escape(head), justify="right", no_wrap=True, overflow="ellipsis",
-            max_width=WIDEST_VALUE,
+            max_width=LONGEST_CELL,
         )  # fmt: skip
     for row in rows:
         table.add_row(*map(escape, row))

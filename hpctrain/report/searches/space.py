@@ -119,7 +119,7 @@ def value_text(value: Value) -> str:
         case int():
             return str(value)
         case str():
-            return value
+            return value or '""'
 
 
 def _parameter(name: str, table: Any) -> Parameter:

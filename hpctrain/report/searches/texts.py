@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from hpctrain.report.searches.importance import Importance
 from hpctrain.report.searches.ranking import Ranking
 from hpctrain.report.searches.records import SearchRecords
-from hpctrain.report.searches.space import value_text
+from hpctrain.report.searches.space import Value, value_text
 from hpctrain.report.searches.tally import REUSED, Tally
 from hpctrain.report.state import RunState
 from hpctrain.report.tables import RunTables
 from hpctrain.report.words import count_text, plural, seconds_text
 
 MOST_HOSTS = 4
+LONGEST_CELL = 24
+MOST_NAMES = 4  # in a sentence
 LEAST_EFFECT = 0.005  # is written as 1 %
 OUTCOMES = {"stopped": "stopped early", REUSED: "not paid for twice"}
 
@@ -91,9 +93,14 @@ def best_rows(records: SearchRecords, best: Ranking, top: int) -> tuple[list[str
         cells = [str(records.table["number"][row])]
         cells += [f"{loss:.6g}" for loss in best.losses[place]]
         cells += [str(best.times[place])] if records.averages else []
-        cells += [value_text(config[name]) if name in config else "" for name in records.names]
+        cells += [_cell(config, name) for name in records.names]
         rows.append(cells)
     return heads + list(records.names), rows
+
+
+def _cell(config: Mapping[str, Value], name: str) -> str:
+    text = value_text(config[name]) if name in config else ""
+    return text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 1]}…"
 
 
 def shown_places(records: SearchRecords, best: Ranking, top: int) -> list[int]:
@@ -101,6 +108,24 @@ def shown_places(records: SearchRecords, best: Ranking, top: int) -> list[int]:
     if records.num_objectives == 1 or len(best.rows) <= top:
         return list(range(min(top, len(best.rows))))
     return list(np.linspace(0, len(best.rows) - 1, top).round().astype(int))
+
+
+def column_chunks(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], fixed: int, width: int
+) -> Iterator[list[int]]:
+    """Which columns stand in one table, so that it fits; the first are in every one."""
+    widths = [
+        min(max(len(head), *(len(row[c]) for row in rows)), LONGEST_CELL) + 1
+        for c, head in enumerate(heads)
+    ]
+    room = width - sum(widths[:fixed])
+    chunk: list[int] = []
+    for c in range(fixed, len(heads)):
+        if chunk and sum(widths[i] for i in chunk) + widths[c] > room:
+            yield [*range(fixed), *chunk]
+            chunk = []
+        chunk.append(c)
+    yield [*range(fixed), *chunk]
 
 
 def constants_text(records: SearchRecords) -> str:
@@ -134,8 +159,7 @@ def methods_text(found: Sequence[Importance]) -> list[str]:
             "Share of the variance of the loss's rank that depends on the parameter, alone or "
             "together with others; found by shuffling it in a random forest learned from "
             f"{some}{first.of:,} evaluations, which explains {' and '.join(shares)} of "
-            "evaluations that it has not seen. "
-            f"{', '.join(_least(known)) or 'No parameter'} cannot be told from chance."
+            f"evaluations that it has not seen.{_chance_text(known)}"
         ))  # fmt: skip
     return list(dict.fromkeys(texts))
 
@@ -165,8 +189,11 @@ def _places(run: RunTables, records: SearchRecords) -> str:
     return ", ".join(parts) + (f" on {where}" if where else "")
 
 
-def _least(found: Sequence[Importance]) -> list[str]:
+def _chance_text(found: Sequence[Importance]) -> str:
     """Parameters whose effect is not above that of chance, for any objective."""
-    rows = effects_by_parameter(found)
-    noise = max(item.noise for item in found)
-    return [name for name, effects in rows if not np.nanmax(effects) > max(noise, LEAST_EFFECT)]
+    noise = max(max(item.noise for item in found), LEAST_EFFECT)
+    names = [name for name, e in effects_by_parameter(found) if not np.nanmax(e) > noise]
+    if not names:
+        return ""
+    said = f"The last {len(names)}" if len(names) > MOST_NAMES else ", ".join(names)
+    return f" {said} cannot be told from chance."

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from hpctrain.report.searches.ranking import ranking
 from hpctrain.report.searches.records import SearchRecords
-from hpctrain.report.searches.space import Parameter, Value, value_text
+from hpctrain.report.searches.space import Parameter, value_text
 from hpctrain.report.style import FAINT_COLOUR
 from hpctrain.report.tables import Array
 
@@ -95,7 +95,7 @@ def ticks(parameter: Parameter) -> tuple[list[float], list[str]]:
         values = list(range(len(parameter.options)))
         every = -(-len(values) // MOST_TICKS)
         shown = values[::every]
-        labels = [clipped(_option(parameter.options[value])) for value in shown]
+        labels = [clipped(value_text(parameter.options[value])) for value in shown]
         return parameter.unit(np.array(shown, float)).tolist(), labels
     numbers = _numbers(parameter)
     places = parameter.unit(np.array(numbers)).tolist()
@@ -157,10 +157,6 @@ def _numbers(parameter: Parameter) -> list[float]:
 
 def _number(value: float) -> str:
     return f"{value:.4g}"
-
-
-def _option(option: Value) -> str:
-    return value_text(option) or '""'
 
 
 def _subs(decades: int) -> tuple[float, ...]:
