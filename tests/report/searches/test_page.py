@@ -112,7 +112,7 @@ def test_the_same_search_gives_the_same_page(everything):
 
 
 def test_several_losses_have_effects_each_and_many_parameters_several_tables(sampled):
-    page = page_of(sampled(lambda x: [x[0], x[1]], 9, 60, objectives=2).write(), top=3)
+    page = page_of(sampled(lambda x: [x[0], x[1]], 12, 60, objectives=2).write(), top=3)
     assert "effect on loss_1" in page.text
     assert page.text.count("candidatelossloss_1") == 2
 
