@@ -40,6 +40,7 @@ def objective(candidate: Mapping[str, Any]) -> float:
 began_s = process_time()
 run.loop.run(objective, None, 60.0)
 loop_s = process_time() - began_s
+rss.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 result = run.close()
 tenth = max(1, len(marks) // 10)
 first = marks[SKIP : SKIP + tenth]
@@ -53,7 +54,7 @@ print(
             "evaluations": len(marks),
             "first_s": (first[-1] - first[0]) / max(1, len(first) - 1) if len(first) > 1 else 0,
             "last_s": (last[-1] - last[0]) / max(1, len(last) - 1),
-            "rss_kb": [*rss, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss],
+            "rss_kb": rss,
             "best": result.best.loss,
         }
     ),

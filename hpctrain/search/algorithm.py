@@ -52,7 +52,7 @@ from hpctrain.search.wire import RecordWire, unpack_interim
 LEASE_S = 0.2  # a worker's block of numbers lasts about so long
 LONGEST_LEASE = 1024
 NEWEST = 0.1  # weight of the newest evaluation in the mean of their durations
-GOSSIP_EVERY_S = 1e-3  # at most: of evaluations shorter than that, several share a message
+GOSSIP_EVERY_S = 5e-3  # at most: of evaluations shorter than that, several share a message
 EXHAUSTED = "every configuration has been evaluated"
 
 

@@ -222,20 +222,24 @@ class Desk:
         """Give to those who wait what there is."""
         for name in list(self._waiting):
             yield from self._serve_child(name, self.children[name])
-        if self.stock or self.closed is not None:
+        if self.stock and not self._stopped:
             return
-        if self.upstream is None:
+        if self.closed is not None:
+            yield from self._refuse()
+        elif self.upstream is None:
             yield from self.run_dry(SPENT)
         else:
             yield from self._restock(self.upstream)
 
+    def _refuse(self) -> Iterator[Command]:
+        """Nothing is left for those who still wait."""
+        for name in self._waiting:
+            if self.children[name].idle:
+                yield Send(name, NoMore(self.closed or SPENT))
+        self._waiting.clear()
+
     def _serve_child(self, name: WorkerId, child: Child) -> Iterator[Command]:
-        if self.closed is not None:
-            del self._waiting[name]
-            if child.idle:
-                yield Send(name, NoMore(self.closed))
-            return
-        if self._others_are_sooner(child):
+        if self._stopped or not self.stock or self._others_are_sooner(child):
             return
         count = self._block(child)
         if not count and child.idle and self._nothing_fits():

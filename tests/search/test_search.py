@@ -40,7 +40,7 @@ def test_every_number_is_evaluated_once_and_all_workers_end(simulate: Simulate) 
     assert done.reason == "all evaluations are done"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     workers=st.integers(1, 12),
     islands=st.integers(1, 4),
