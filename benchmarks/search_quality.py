@@ -27,11 +27,11 @@ import numpy as np
 from report import print_result
 from search_functions import PROBLEMS, Problem
 
-from hpctrain.search.breeding.make import make_propagator
-from hpctrain.search.draws import Draws
-from hpctrain.search.population import Population
-from hpctrain.search.record import Record
-from hpctrain.search.space import Space
+from hpctrain.searching.breeding.make import make_propagator
+from hpctrain.searching.draws import Draws
+from hpctrain.searching.population import Population
+from hpctrain.searching.record import Record
+from hpctrain.searching.space import Space
 
 NUM_WORKERS = 16
 SOLVED = 1e-8  # above the optimum

@@ -11,11 +11,11 @@ from time import process_time
 from report import print_result
 
 from hpctrain.core.seeds import stream
-from hpctrain.search.breeding.make import make_propagator
-from hpctrain.search.messages import Evaluate
-from hpctrain.search.settings import SearchSettings
-from hpctrain.search.space import Space
-from hpctrain.search.stop import Stop
+from hpctrain.searching.breeding.make import make_propagator
+from hpctrain.searching.messages import Evaluate
+from hpctrain.searching.settings import SearchSettings
+from hpctrain.searching.space import Space
+from hpctrain.searching.stop import Stop
 from hpctrain.workers.virtual_search import Imagined, imagined_topology, simulate_search
 
 WORKERS, ISLANDS, EVALUATIONS = 10_000, 100, 1_000_000

@@ -33,9 +33,7 @@ def main() -> None:
         figures["utilisation"] = round(_utilisation(ours), 4)
         figures["propulate"] = None
         if Path(PROPULATE).exists():
-            theirs = _run(
-                PROPULATE, "propulate_sleeping.py", Path(scratch) / "p", PEERS // RANKS
-            )
+            theirs = _run(PROPULATE, "propulate_sleeping.py", Path(scratch) / "p", PEERS // RANKS)
             rows.append(_row("Propulate 1.2", theirs))
             figures["propulate"] = round(_utilisation(theirs), 4)
         else:

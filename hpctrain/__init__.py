@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from hpctrain.compose.script import Run
     from hpctrain.compose.search import Search as SearchSession
     from hpctrain.compose.search_outcome import SearchResult
-    from hpctrain.search.parameters import Choice, Fixed, Float, Int
-    from hpctrain.search.space import Space
-    from hpctrain.search.stop import Stop
+    from hpctrain.searching.parameters import Choice, Fixed, Float, Int
+    from hpctrain.searching.space import Space
+    from hpctrain.searching.stop import Stop
 
 __version__ = "0.1.0"
 
@@ -45,12 +45,12 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Choice": "hpctrain.search.parameters",
-    "Fixed": "hpctrain.search.parameters",
-    "Float": "hpctrain.search.parameters",
-    "Int": "hpctrain.search.parameters",
-    "Space": "hpctrain.search.space",
-    "Stop": "hpctrain.search.stop",
+    "Choice": "hpctrain.searching.parameters",
+    "Fixed": "hpctrain.searching.parameters",
+    "Float": "hpctrain.searching.parameters",
+    "Int": "hpctrain.searching.parameters",
+    "Space": "hpctrain.searching.space",
+    "Stop": "hpctrain.searching.stop",
 }
 
 

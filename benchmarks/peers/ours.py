@@ -15,7 +15,7 @@ from typing import Any
 
 from hpctrain.compose.search import SearchRun
 from hpctrain.compose.search_setup import search_config
-from hpctrain.search.space import Space
+from hpctrain.searching.space import Space
 
 SKIP = 250  # evaluations of this rank before anything is compared: everything is loaded by then
 

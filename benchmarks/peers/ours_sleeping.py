@@ -11,7 +11,7 @@ from sleeping import Sleeper
 
 from hpctrain.compose.search import SearchRun
 from hpctrain.compose.search_setup import search_config
-from hpctrain.search.space import Space
+from hpctrain.searching.space import Space
 
 space = Space({"x": (-5.12, 5.12), "y": (-5.12, 5.12)})
 settings = {"run_dir": sys.argv[1], "stop": int(sys.argv[2]), "progress": "none"}

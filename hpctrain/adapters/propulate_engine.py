@@ -16,8 +16,8 @@ from propulate import Islands
 from propulate.utils import get_default_propagator
 
 from hpctrain.adapters.propulate_limits import Translation
-from hpctrain.search.messages import Evaluate, Evaluation
-from hpctrain.search.space import Space
+from hpctrain.searching.messages import Evaluate, Evaluation
+from hpctrain.searching.space import Space
 
 Evaluated = Callable[[Evaluate], Evaluation]
 

@@ -12,9 +12,9 @@ import numpy as np
 from propulate.population import Individual
 
 from hpctrain.errors import ConfigError
-from hpctrain.search.parameters import Choice, Float, Int
-from hpctrain.search.record import Genome, Record
-from hpctrain.search.space import Space
+from hpctrain.searching.parameters import Choice, Float, Int
+from hpctrain.searching.record import Genome, Record
+from hpctrain.searching.space import Space
 
 Limits = dict[str, tuple[Any, ...]]
 

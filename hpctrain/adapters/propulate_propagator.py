@@ -11,9 +11,9 @@ import numpy as np
 
 from hpctrain.adapters.propulate_limits import Limits, Translation
 from hpctrain.errors import ConfigError
-from hpctrain.search.population import Needs, Population
-from hpctrain.search.record import Genome, Record
-from hpctrain.search.space import Space
+from hpctrain.searching.population import Needs, Population
+from hpctrain.searching.record import Genome, Record
+from hpctrain.searching.space import Space
 
 Make = Callable[[Limits, random.Random], Any]
 """Makes a propagator of propulate from limits and the generator that it is to draw from."""

@@ -24,12 +24,12 @@ from hpctrain.report.console import seen_by
 from hpctrain.report.progress import ProgressDisplay
 from hpctrain.report.search_summary import print_search
 from hpctrain.runtime.driver import Driver
-from hpctrain.search.algorithm import IslandSearch
-from hpctrain.search.history import History
-from hpctrain.search.messages import Evaluate, Evaluation, Tally
-from hpctrain.search.pareto import pareto_front
-from hpctrain.search.record import Record
-from hpctrain.search.space import Space
+from hpctrain.searching.algorithm import IslandSearch
+from hpctrain.searching.history import History
+from hpctrain.searching.messages import Evaluate, Evaluation, Tally
+from hpctrain.searching.pareto import pareto_front
+from hpctrain.searching.record import Record
+from hpctrain.searching.space import Space
 from hpctrain.storage.layout import RunLayout
 from hpctrain.storage.runs import is_run
 from hpctrain.workers.candidate import Place

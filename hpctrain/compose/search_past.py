@@ -9,13 +9,13 @@ from typing import Any
 
 from hpctrain.adapters.propulate_checkpoint import is_checkpoint, read_checkpoint
 from hpctrain.errors import ConfigError
-from hpctrain.search.history import History, ranges_of
-from hpctrain.search.memory import averaged
-from hpctrain.search.messages import Tally
-from hpctrain.search.population import Needs, Population
-from hpctrain.search.record import Genome, Record, failed_record
-from hpctrain.search.rows import PARAMETER, loss_columns
-from hpctrain.search.space import Space
+from hpctrain.searching.history import History, ranges_of
+from hpctrain.searching.memory import averaged
+from hpctrain.searching.messages import Tally
+from hpctrain.searching.population import Needs, Population
+from hpctrain.searching.record import Genome, Record, failed_record
+from hpctrain.searching.rows import PARAMETER, loss_columns
+from hpctrain.searching.space import Space
 from hpctrain.storage.layout import RunLayout
 from hpctrain.storage.log_reader import read_log
 from hpctrain.storage.runs import is_run, read_identity

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hpctrain.core.topology import Topology, plan_topology
 from hpctrain.errors import ConfigError
-from hpctrain.search.breeding.make import make_propagator
-from hpctrain.search.fidelity import Fidelity, MedianRule, SuccessiveHalving
-from hpctrain.search.history import History
-from hpctrain.search.propagator import Propagator
-from hpctrain.search.settings import SearchSettings
-from hpctrain.search.space import Constraint, Space
-from hpctrain.search.stop import Stop
-from hpctrain.search.travel import Travel
+from hpctrain.searching.breeding.make import make_propagator
+from hpctrain.searching.fidelity import Fidelity, MedianRule, SuccessiveHalving
+from hpctrain.searching.history import History
+from hpctrain.searching.propagator import Propagator
+from hpctrain.searching.settings import SearchSettings
+from hpctrain.searching.space import Constraint, Space
+from hpctrain.searching.stop import Stop
+from hpctrain.searching.travel import Travel
 from hpctrain.workloads.factory import resolve
 
 if TYPE_CHECKING:

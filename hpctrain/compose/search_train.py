@@ -14,7 +14,7 @@ from hpctrain.compose.train import TrainLoop
 from hpctrain.config import build_config, resolved_json
 from hpctrain.errors import ConfigError
 from hpctrain.runtime.alone import AloneWorld
-from hpctrain.search.space import Space
+from hpctrain.searching.space import Space
 from hpctrain.workers.candidate import Candidate, StopCandidate
 from hpctrain.workers.objective import Objective
 

@@ -13,10 +13,10 @@ from hpctrain.compose.start import together
 from hpctrain.compose.stores import TimedNotebook, open_store
 from hpctrain.core.seeds import stream
 from hpctrain.errors import ConfigError
-from hpctrain.search.messages import Evaluate, Evaluation
-from hpctrain.search.record import Record
-from hpctrain.search.rows import candidate_row
-from hpctrain.search.space import Space
+from hpctrain.searching.messages import Evaluate, Evaluation
+from hpctrain.searching.record import Record
+from hpctrain.searching.rows import candidate_row
+from hpctrain.searching.space import Space
 from hpctrain.workers.candidate import Candidate, Place
 from hpctrain.workers.objective import Objective, evaluate
 

@@ -16,7 +16,7 @@ from time import perf_counter
 from types import FrameType
 from typing import Any
 
-from hpctrain.search.messages import Evaluation, Outcome
+from hpctrain.searching.messages import Evaluation, Outcome
 from hpctrain.workers.candidate import Candidate, StopCandidate
 
 Objective = Callable[[Candidate], Any]

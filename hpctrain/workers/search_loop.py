@@ -16,8 +16,8 @@ from typing import Any, Protocol
 from hpctrain.core.events import Done, Reported, Started
 from hpctrain.errors import HpctrainError
 from hpctrain.runtime.driver import Driver
-from hpctrain.search.algorithm import SearchState
-from hpctrain.search.messages import Evaluate, Evaluation, Interim
+from hpctrain.searching.algorithm import SearchState
+from hpctrain.searching.messages import Evaluate, Evaluation, Interim
 from hpctrain.workers.candidate import Candidate, Place, StopCandidate
 from hpctrain.workers.objective import Objective, evaluate
 from hpctrain.workers.service import ServiceThread
@@ -227,7 +227,7 @@ class SearchLoop:
             raise HpctrainError(
                 f"candidate {evaluation.number} failed on rank {self._group.rank} of its worker, "
                 f"and the other ranks did not end within {patience_s:g} s: do they wait for it? "
-                "The search can be resumed; in an objective on several ranks, let all fail together\n"
+                "The search can be resumed; let all ranks of an objective fail together\n"
                 + "".join(trace)
             ) from None
         for rank, text in enumerate(complaints):

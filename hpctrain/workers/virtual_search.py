@@ -12,8 +12,8 @@ from hpctrain.core.topology import Topology, Worker
 from hpctrain.runtime.driver import Driver
 from hpctrain.runtime.ports import Notebook, NullNotebook
 from hpctrain.runtime.simulator import CostModel, Simulator
-from hpctrain.search.algorithm import IslandSearch, SearchState
-from hpctrain.search.messages import (
+from hpctrain.searching.algorithm import IslandSearch, SearchState
+from hpctrain.searching.messages import (
     AskNumbers,
     Evaluate,
     Evaluation,
@@ -22,7 +22,7 @@ from hpctrain.search.messages import (
     Migrants,
     Outcome,
 )
-from hpctrain.search.settings import SearchSettings
+from hpctrain.searching.settings import SearchSettings
 
 HEADER_BYTES = 64  # of a message, beside the records in it
 

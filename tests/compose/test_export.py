@@ -3,7 +3,6 @@
 import json
 import sys
 
-import numpy as np
 import optuna
 import pytest
 from click.testing import CliRunner
@@ -33,7 +32,7 @@ def written(run_dir, **more):
             x = number / 4
             store.note("candidate", {
                 "time_s": number + 1.0, "worker": 0, "island": 0, "number": number,
-                "outcome": "done", "loss": 1 - x, "genome": np.array([x]), "param.x": x,
+                "outcome": "done", "loss": 1 - x, "param.x": x,
                 "took_s": 0.5, "began_s": number + 0.5,
             })  # fmt: skip
     return run_dir

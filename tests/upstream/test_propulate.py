@@ -35,14 +35,14 @@ from propulate.propagators import (
 from hpctrain.adapters.propulate_checkpoint import read_checkpoint
 from hpctrain.adapters.propulate_limits import SoundIndividual, Translation
 from hpctrain.adapters.propulate_propagator import UpstreamPropagator
-from hpctrain.search.breeding.make import make_propagator
-from hpctrain.search.draws import Draws
-from hpctrain.search.parameters import Choice, Float, Int
-from hpctrain.search.population import Needs, Population
-from hpctrain.search.record import Record
-from hpctrain.search.settings import SearchSettings
-from hpctrain.search.space import Space
-from hpctrain.search.stop import Stop
+from hpctrain.searching.breeding.make import make_propagator
+from hpctrain.searching.draws import Draws
+from hpctrain.searching.parameters import Choice, Float, Int
+from hpctrain.searching.population import Needs, Population
+from hpctrain.searching.record import Record
+from hpctrain.searching.settings import SearchSettings
+from hpctrain.searching.space import Space
+from hpctrain.searching.stop import Stop
 from hpctrain.workers.virtual_search import Imagined, imagined_topology, simulate_search
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hpctrain.core.seeds import stream
-from hpctrain.search.messages import Evaluation
+from hpctrain.searching.messages import Evaluation
 from hpctrain.workers.candidate import Candidate, Place, StopCandidate
 from hpctrain.workers.objective import evaluate
 

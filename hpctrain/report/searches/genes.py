@@ -1,95 +1,113 @@
-"""Which parameter each number of a genome belongs to.
+"""The parameters of all candidates as numbers, from the columns `param.NAME`.
 
-`run.json` may name the genes in their order as `search.parameters`. Where it does not, its keys are
-in alphabetical order, and the order is found by comparing genomes with the columns `param.NAME`.
+A column knows neither what a missing value means nor, if it is one of texts, what type a value had.
+The space does: a value is looked for only where the parameter applies, and is one of its options.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from graphlib import TopologicalSorter
 
 import numpy as np
 
 from hpctrain.report.searches.space import Parameter, Value
-from hpctrain.report.tables import Array, Table
+from hpctrain.report.tables import Array, Table, num_rows
 
-MOST_ROWS = 2000  # that are compared
-
-
-def gene_names(
-    search: Mapping[str, Any], parameters: Mapping[str, Parameter], table: Table
-) -> tuple[str, ...]:
-    """The names of the genes, in the order of the genome."""
-    names = [name for name, parameter in parameters.items() if parameter.is_gene]
-    told = [name for name in search.get("parameters", ()) if name in names]
-    if len(told) == len(names):
-        return tuple(told)
-    genomes = gene_table(table, len(names))[_compared(table)]
-    if not len(genomes):
-        return tuple(names)
-    return _matched([parameters[name] for name in names], table, genomes)
+PREFIX = "param."
 
 
-def gene_table(table: Table, num_genes: int) -> Array:
-    """The genomes of all rows (rows, genes), NaN where one is missing."""
-    genomes: Array = table["genome"] if "genome" in table else np.empty(0)
-    if genomes.ndim == 2 and genomes.shape[1] == num_genes:
-        return genomes
-    found = np.full((len(table["number"]), num_genes), np.nan)
-    for row, genome in enumerate(genomes):
-        if np.size(genome) == num_genes:
-            found[row] = genome
+def gene_names(parameters: Mapping[str, Parameter], table: Table) -> tuple[str, ...]:
+    """The parameters that are no constants, in the order in which candidates have them.
+
+    That is the order of their declaration, except that those that the first candidates lack come
+    later; `run.json` is sorted.
+    """
+    seen = [name.removeprefix(PREFIX) for name in table if name.startswith(PREFIX)]
+    names = dict.fromkeys([*(name for name in seen if name in parameters), *parameters])
+    return tuple(name for name in names if parameters[name].is_gene)
+
+
+def gene_table(parameters: Mapping[str, Parameter], names: Sequence[str], table: Table) -> Array:
+    """Numbers (rows, names): values, or indices of options; NaN where a parameter does not apply."""
+    genes: dict[str, Array] = {}
+    for name in _parents_first(parameters):
+        codes = _codes(parameters[name], table)
+        genes[name] = np.where(_applies(parameters[name], parameters, genes), codes, np.nan)
+    if not names:
+        return np.empty((num_rows(table), 0))
+    return np.stack([genes[name] for name in names], axis=1)
+
+
+def _parents_first(parameters: Mapping[str, Parameter]) -> Sequence[str]:
+    parents = {name: [parent for parent, _ in p.when] for name, p in parameters.items()}
+    return [name for name in TopologicalSorter(parents).static_order() if name in parameters]
+
+
+def _applies(
+    parameter: Parameter, parameters: Mapping[str, Parameter], genes: Mapping[str, Array]
+) -> Array:
+    """The rows in which its parents have the values that it needs."""
+    found: Array = np.array(True)
+    for parent, values in parameter.when:
+        wanted = [code for v in values if (code := parameters[parent].code(v)) is not None]
+        found = found & np.isin(genes[parent], wanted)
     return found
 
 
-def _compared(table: Table) -> Array:
-    """The rows that have columns of parameters as well, or some of them."""
-    rows: Array = np.flatnonzero(table["outcome"] != "reused")
-    return rows[:: max(1, len(rows) // MOST_ROWS)]
+def _codes(parameter: Parameter, table: Table) -> Array:
+    """The numbers where the parameter applies; anything elsewhere."""
+    column = table.get(PREFIX + parameter.name)
+    if not parameter.is_gene:
+        return np.zeros(num_rows(table))
+    if column is None:
+        return np.full(num_rows(table), np.nan)
+    if parameter.kind == "choice":
+        return _of_texts(parameter, column) if column.dtype == object else _of_numbers(
+            parameter, column
+        )  # fmt: skip
+    codes = _as_numbers(column)
+    return np.where((codes < parameter.low) | (codes > parameter.high), np.nan, codes)
 
 
-def _matched(genes: Sequence[Parameter], table: Table, genomes: Array) -> tuple[str, ...]:
-    """Best agreement first; a parameter is given away once, and so is a place."""
-    rows = _compared(table)
-    agreement = np.array([
-        [np.mean(_equal(codes, genomes[:, place])) for place in range(len(genes))]
-        for codes in (_codes(gene, table, rows) for gene in genes)
-    ])  # fmt: skip
-    order = [""] * len(genes)
-    for _ in genes:
-        which, place = np.unravel_index(int(agreement.argmax()), agreement.shape)
-        order[int(place)] = genes[int(which)].name
-        agreement[which, :] = -1.0
-        agreement[:, place] = -1.0
-    return tuple(order)
+def _of_numbers(parameter: Parameter, column: Array) -> Array:
+    """Options by their values; what is no option stands for None, if that is one."""
+    codes = np.full(len(column), _code_of_none(parameter))
+    for code, option in reversed(list(enumerate(parameter.options))):
+        if isinstance(option, int | float):
+            codes[column == option] = code
+    return codes
 
 
-def _equal(codes: Array, genes: Array) -> Array:
-    return np.asarray((codes == genes) | (np.isnan(codes) & np.isnan(genes)))
+def _of_texts(parameter: Parameter, column: Array) -> Array:
+    """Options by how they may have been written, in a column of texts or first one of numbers."""
+    codes: dict[str, float] = {}
+    for spell in (_text, _text_of_float, _text_of_int):
+        for code, option in enumerate(parameter.options):
+            if option is not None:
+                codes.setdefault(spell(option), code)
+    missing = _code_of_none(parameter)
+    return np.array([codes.get(text, missing) for text in column.tolist()], np.float64)
 
 
-def _codes(gene: Parameter, table: Table, rows: Array) -> Array:
-    """What the genes should be by the column of the parameter."""
-    name = f"param.{gene.name}"
-    if name not in table:
-        return np.full(len(rows), np.nan)
-    values = table[name][rows]
-    if gene.kind != "choice":
-        codes = values.astype(np.float64)
-        return np.where((codes < gene.low) | (codes > gene.high), np.nan, codes)
-    places = {text: place for place, o in enumerate(gene.options) for text in _spellings(o)}
-    return np.array([places.get(_text(value), np.nan) for value in values.tolist()])
+def _code_of_none(parameter: Parameter) -> float:
+    return float(parameter.options.index(None)) if None in parameter.options else np.nan
 
 
-def _spellings(option: Value) -> tuple[str, ...]:
-    """As which texts the option can come back from a column."""
-    if isinstance(option, bool):
-        return str(option), _text(int(option))
-    return (_text(option),)
+def _text(option: Value) -> str:
+    return str(option)
 
 
-def _text(value: object) -> str:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{value:.17g}"
-    return "" if value is None else str(value)
+def _text_of_float(option: Value) -> str:
+    return str(float(option)) if isinstance(option, int | float) else str(option)
+
+
+def _text_of_int(option: Value) -> str:
+    return str(int(option)) if isinstance(option, int | float) else str(option)
+
+
+def _as_numbers(column: Array) -> Array:
+    if column.dtype != object:
+        return column.astype(np.float64)
+    texts = column.tolist()
+    return np.array([float(text) if text else np.nan for text in texts], np.float64)

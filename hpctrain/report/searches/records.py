@@ -24,10 +24,10 @@ class SearchRecords:
         search: what `run.json` says of it: space, objective, propagator.
         settings: its section of the settings.
         started: as ISO 8601, in UTC; empty if that is not known.
-        parameters: all by name, genes in the order of the genome, then constants.
-        names: of the genes.
+        parameters: all by name, those that vary first, then constants.
+        names: of those that vary.
         table: the rows of kind `candidate`, by the time of their end.
-        genes: (rows, genes), NaN where one does not apply.
+        genes: (rows, names), values or indices of options, NaN where one does not apply.
         losses: (rows, objectives), NaN where there is none.
         values: the rows of kind `candidate_value`.
         workers: the rows of kind `search_worker`.
@@ -87,7 +87,7 @@ def read_search(run: RunTables) -> SearchRecords:
     table = run.table("candidate")
     table = chosen(table, np.argsort(table["time_s"], kind="stable"))
     parameters = read_parameters(search["space"])
-    names = gene_names(search, parameters, table)
+    names = gene_names(parameters, table)
     constants = [name for name in parameters if name not in names]
     resolved = run.identity.get("config_resolved") or {}
     return SearchRecords(
@@ -98,7 +98,7 @@ def read_search(run: RunTables) -> SearchRecords:
         parameters={name: parameters[name] for name in (*names, *constants)},
         names=names,
         table=table,
-        genes=gene_table(table, len(names)),
+        genes=gene_table(parameters, names, table),
         losses=_losses(table, int(search.get("num_objectives", 1))),
         values=run.table("candidate_value"),
         workers=run.table("search_worker"),

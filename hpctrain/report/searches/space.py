@@ -52,6 +52,13 @@ class Parameter:
             case "constant":
                 return self.options[0]
 
+    def code(self, value: Value) -> float | None:
+        """The gene of a value, 0 for that of a constant; None if it is not allowed."""
+        if self.kind in ("choice", "constant"):
+            keys = list(map(_key, self.options))
+            return float(keys.index(_key(value))) if _key(value) in keys else None
+        return None if isinstance(value, str | None) else float(value)
+
     def unit(self, genes: Array) -> Array:
         """Genes in 0..1, evenly in the logarithm where the range is one; NaN stays NaN."""
         if self.high <= self.low:
@@ -93,8 +100,8 @@ def configuration(
 
     Args:
         parameters: all of the search.
-        names: of the genes, in the order of the genome.
-        genes: one per name, NaN where it does not apply.
+        names: of the genes, in the order of `genes`.
+        genes: one per name; NaN where it does not apply.
     """
     known = {
         name: parameters[name].value(float(gene))

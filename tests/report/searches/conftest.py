@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from io import StringIO
-from math import nan
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +25,6 @@ SPACE = {
 }
 
 
-def gene_of(table, value):
-    if value is None and "options" not in table:
-        return nan
-    return float(table["options"].index(value)) if "options" in table else float(value)
-
-
 @dataclass
 class SmallSearch:
     """Writes the rows of a search; candidate n was evaluated by worker n modulo the workers."""
@@ -43,10 +36,6 @@ class SmallSearch:
     duplicates: str = "reuse"
     candidates: list = field(default_factory=list)
     values: list = field(default_factory=list)
-
-    @property
-    def genes(self):
-        return {name: t for name, t in self.space.items() if "value" not in t}
 
     def identity(self):
         return {
@@ -66,13 +55,8 @@ class SmallSearch:
             "time_s": len(self.candidates) + 1.0, "worker": number % self.workers, "island": 0,
             "number": number, "outcome": outcome, "made_by": "even", "took_s": 0.5, "times": 1,
             "began_s": len(self.candidates) + 0.5,
-            "genome": np.array([
-                nan if name not in config else gene_of(table, config[name])
-                for name, table in self.genes.items()
-            ]),
         }  # fmt: skip
-        if outcome != "reused":
-            row |= {f"param.{name}": value for name, value in config.items()}
+        row |= {f"param.{name}": value for name, value in config.items()}
         row |= {("loss" if n == 0 else f"loss_{n}"): loss for n, loss in enumerate(losses)}
         self.candidates.append(row | other)
 

@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from hpctrain.report.searches.ranking import improvements, pareto, ranking
@@ -19,29 +19,50 @@ def test_configurations_come_back_as_they_were_given_with_their_types(everything
     assert type(records.config(by_number[0])["depth"]) is int
 
 
-def test_the_order_of_genes_is_found_although_run_json_is_sorted(small_search):
+def test_parameters_are_in_the_order_of_their_declaration_although_run_json_is_sorted(everything):
+    assert list(everything.identity()["search"]["space"])[:2] == ["batch", "depth"]
+    assert everything.read().names == ("rate", "kind", "momentum", "depth")
+
+
+VALUES = [True, False, None, 0, 3, -1, 0.5, 2.0, "a", "", "True", "nan", "3"]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.sampled_from(range(len(VALUES))), min_size=2, max_size=4, unique=True),
+    st.lists(st.integers(0, 3), min_size=1, max_size=12),
+)
+def test_options_of_all_types_come_back_from_their_columns(tmp_path_factory, places, chosen):
+    options = [VALUES[place] for place in places]
+    texts = [str(option) for option in options]
+    assume(len({text.replace(".0", "") for text in texts}) == len(options))
+    assume(not (None in options and {"", "nan", "-1"} & set(texts)))
+    assume(not (any(o is True or o is False for o in options) and {"0", "3"} & set(texts)))
+    search = SmallSearch(tmp_path_factory.mktemp("run") / "a", {"kind": {"options": options}})
+    given = [options[place % len(options)] for place in chosen]
+    for value in given:
+        search.add({"kind": value}, 1.0)
+    records = search.read()
+    order = np.argsort(records.table["number"])
+    found = [records.config(int(row))["kind"] for row in order]
+    assert [(type(a), a) for a in found] == [(type(a), a) for a in given]
+
+
+def test_what_depends_on_a_constant_or_on_what_does_not_apply_follows_them(small_search):
     space = {
-        "z": {"options": [True, False]}, "y": {"low": 0, "high": 9},
-        "b": {"options": [0, None, 0.5]}, "a": {"low": 0.0, "high": 1.0},
+        "mode": {"value": "fast"}, "kind": {"options": ["a", "b"], "when": {"mode": ["fast"]}},
+        "size": {"low": 1, "high": 3, "when": {"kind": ["a"]}},
+        "deep": {"low": -1, "high": 1, "when": {"size": [2, 3]}},
     }  # fmt: skip
     search = small_search(space=space)
-    draws = np.random.default_rng(0)
-    for _ in range(30):
-        search.add({
-            "z": bool(draws.integers(2)), "y": int(draws.integers(10)),
-            "b": [0, None, 0.5][draws.integers(3)], "a": float(draws.random()),
-        }, 1.0)  # fmt: skip
-    assert list(search.identity()["search"]["space"]) == ["a", "b", "y", "z"]
-    assert search.read().names == ("z", "y", "b", "a")
-
-
-def test_an_order_that_is_told_is_believed(small_search):
-    search = small_search(space={"b": {"low": 0.0, "high": 1.0}, "a": {"low": 0.0, "high": 1.0}})
-    search.add({"a": 0.5, "b": 0.5}, 1.0)
-    search.identity = lambda original=search.identity: {
-        **original(), "search": original()["search"] | {"parameters": ["b", "a"]}
-    }  # fmt: skip
-    assert search.read().names == ("b", "a")
+    configs = [
+        {"mode": "fast", "kind": "a", "size": 2, "deep": -1}, {"mode": "fast", "kind": "b"},
+        {"mode": "fast", "kind": "a", "size": 1},
+    ]  # fmt: skip
+    for config in configs:
+        search.add(config, 1.0)
+    records = search.read()
+    assert [records.config(row) for row in range(3)] == configs
 
 
 def test_the_best_are_ranked_by_loss_and_only_evaluations_count(everything):

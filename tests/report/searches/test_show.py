@@ -105,7 +105,7 @@ def test_a_hundred_thousand_candidates_are_shown_in_seconds(small_search, shown)
     ) as store:
         for number, point in enumerate(points):
             row = {"time_s": number * 1.0, "worker": 0, "number": number, "outcome": "done"}
-            row |= {"loss": float(point[0]), "genome": point, "made_by": "even", "reason": ""}
+            row |= {"loss": float(point[0]), "made_by": "even", "reason": ""}
             row |= {f"param.x{n}": float(x) for n, x in enumerate(point)}
             store.note("candidate", row)
     run = open_run(search.run_dir)

@@ -1,0 +1,73 @@
+"""Propagators by the names that a run file uses.
+
+`auto` is a mix of two that complement each other: covariance adaptation for numbers that depend on
+each other, and steps of few genes for those that act one by one, for choices, and for hills.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+from hpctrain.errors import ConfigError
+from hpctrain.searching.breeding.cma import CovarianceAdaptation
+from hpctrain.searching.breeding.differential import Differential
+from hpctrain.searching.breeding.gaussian import GaussianProcess
+from hpctrain.searching.breeding.genetic import Genetic
+from hpctrain.searching.breeding.initial import EvenSampling, UniformSampling
+from hpctrain.searching.breeding.local import FewGeneSteps
+from hpctrain.searching.breeding.mix import Mix
+from hpctrain.searching.breeding.swarm import Swarm
+from hpctrain.searching.propagator import Propagator
+from hpctrain.searching.space import Space
+
+
+def auto(space: Space, num_initial: int = 12, floor: float = 0.03, seed: int = 0) -> Mix:
+    """The mix that is used if nothing else is asked for."""
+    even = EvenSampling(space, seed)
+    members: list[Propagator] = [FewGeneSteps(space, initial=even)]
+    if not all(space.categorical):  # a distribution of options alone means nothing
+        members.append(CovarianceAdaptation(space, initial=even))
+    return Mix(members, even, num_initial, floor)
+
+
+MAKERS: dict[str, Callable[..., Propagator]] = {
+    "auto": auto,
+    "cma": CovarianceAdaptation,
+    "differential": Differential,
+    "even": EvenSampling,
+    "gaussian": GaussianProcess,
+    "genetic": Genetic,
+    "local": FewGeneSteps,
+    "random": UniformSampling,
+    "swarm": Swarm,
+}
+
+
+def make_propagator(name: str, space: Space, seed: int = 0, **options: Any) -> Propagator:
+    """A new propagator for one worker.
+
+    Args:
+        name: one of `MAKERS`.
+        space: what is searched.
+        seed: of the run; it shifts the even samples, all else is drawn from what `breed` is given.
+        options: of the propagator, as its class describes them.
+
+    Raises:
+        ConfigError: if there is no such propagator, or it has no such option.
+    """
+    if name not in MAKERS:
+        raise ConfigError(f"there is no propagator {name!r}; there are {', '.join(MAKERS)}")
+    maker = MAKERS[name]
+    parameters = signature(maker).parameters
+    allowed = [option for option in parameters if option not in ("space", "initial", "seed")]
+    unknown = sorted(set(options) - set(allowed))
+    if unknown:
+        raise ConfigError(
+            f"the propagator {name} has no option {', '.join(unknown)}; "
+            f"allowed: {', '.join(allowed) or 'none'}"
+        )
+    if "seed" in parameters:
+        options["seed"] = seed
+    return maker(space, **options)
