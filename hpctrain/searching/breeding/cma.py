@@ -81,7 +81,6 @@ class CovarianceAdaptation:
         self.num_initial = num_initial
         self.claim = FIRST_CLAIM
         self.num_restarts = 0
-        self._continuous = [i for i, count in enumerate(space.counts) if count is None]
         self._even = EvenSampling(space)
         self._initial = initial or self._even
         self._num_own = 0
@@ -106,7 +105,7 @@ class CovarianceAdaptation:
         self._new.append(record)
 
     def _learn(self, run: _Run, population: Population) -> _Run:
-        run.take([record for record in self._new if not self._is_child(record, population)])
+        run.take(list(self._new))
         self._new.clear()
         while run.num_missing <= 0:
             run.tell()
@@ -117,17 +116,6 @@ class CovarianceAdaptation:
                 self.claim = 0.0
                 return self._next_run(population.elites)
         return run
-
-    def _is_child(self, record: Record, population: Population) -> bool:
-        """Does it have half of its numbers from an older elite? No sample has; crossed ones do."""
-        where = self._continuous
-        number, genome = record.number, record.genome
-        for elite in population.elites:
-            if elite.number < number:
-                other = elite.genome
-                if 2 * sum([genome[i] == other[i] for i in where]) >= len(where) > 0:
-                    return True
-        return False
 
     def _first_run(self) -> _Run:
         return _Run(self.space, np.full(self.space.num_genes, 0.5), self.sigma, self._size())
@@ -187,8 +175,6 @@ class _Run:
 
     def take(self, records: list[Record]) -> None:
         """Put those that could be samples into the batch."""
-        if not records:
-            return
         x = _units(self._space, records, self._mean)
         distance = np.sqrt((((x - self._mean) @ self._to_sphere) ** 2).sum(axis=1)).tolist()
         for record, place, far in zip(records, x, distance, strict=True):
