@@ -29,7 +29,7 @@ def gene_names(parameters: Mapping[str, Parameter], table: Table) -> tuple[str, 
 
 
 def gene_table(parameters: Mapping[str, Parameter], names: Sequence[str], table: Table) -> Array:
-    """Numbers (rows, names): values, or indices of options; NaN where a parameter does not apply."""
+    """Values or indices of options (rows, names), NaN where a parameter does not apply."""
     genes: dict[str, Array] = {}
     for name in _parents_first(parameters):
         codes = _codes(parameters[name], table)

@@ -65,7 +65,7 @@ class SmallSearch:
             row = {"time_s": 1.0, "worker": number % self.workers, "number": number}
             self.values.append(row | {"step": step, "value": value})
 
-    def write(self, end="finish"):
+    def write(self, end="finish", text="all evaluations are done"):
         for worker in range(self.workers):
             header = {"worker": worker, "host": "hill", "versions": {"hpctrain": "0.1.0"}}
             with RunStore.open_for_writing(
@@ -79,7 +79,6 @@ class SmallSearch:
                         if row["worker"] == worker:
                             store.note(kind, row)
                 if worker == 0 and end:
-                    text = "all evaluations are done"
                     time_s = len(self.candidates) + 1.0
                     store.note("event", {"time_s": time_s, "kind": end, "text": text})
         return open_run(self.run_dir)

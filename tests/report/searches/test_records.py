@@ -32,13 +32,13 @@ VALUES = [True, False, None, 0, 3, -1, 0.5, 2.0, "a", "", "True", "nan", "3"]
     st.lists(st.sampled_from(range(len(VALUES))), min_size=2, max_size=4, unique=True),
     st.lists(st.integers(0, 3), min_size=1, max_size=12),
 )
-def test_options_of_all_types_come_back_from_their_columns(tmp_path_factory, places, chosen):
+def test_options_of_all_types_come_back_from_their_columns(small_search, places, chosen):
     options = [VALUES[place] for place in places]
     texts = [str(option) for option in options]
     assume(len({text.replace(".0", "") for text in texts}) == len(options))
     assume(not (None in options and {"", "nan", "-1"} & set(texts)))
     assume(not (any(o is True or o is False for o in options) and {"0", "3"} & set(texts)))
-    search = SmallSearch(tmp_path_factory.mktemp("run") / "a", {"kind": {"options": options}})
+    search = small_search(space={"kind": {"options": options}})
     given = [options[place % len(options)] for place in chosen]
     for value in given:
         search.add({"kind": value}, 1.0)

@@ -66,6 +66,11 @@ def test_how_a_search_stands_is_told(everything, shown, end, life, state):
     assert f"  state         {state}\n" in text
 
 
+def test_a_search_that_a_signal_ended_can_go_on(everything, shown):
+    text = shown(everything.write(text="SIGTERM"))
+    assert "  state         stopped: SIGTERM; go on with --resume\n" in text
+
+
 def test_before_the_first_candidate_nothing_is_invented(small_search, shown):
     text = shown(small_search().write(end=""), WRITING)
     assert "No candidate has ended yet." in text
