@@ -24,10 +24,11 @@ $(VENV)/propulate/.done: pyproject.toml
 upstream: setup $(VENV)/propulate/.done   ## tests against the propulate package, which needs old numpy
 	$(VENV)/propulate/bin/python -m pytest tests/upstream
 
-demo: setup      ## train a small language model on four unequal islands, and draw what happened
-	@rm -rf runs/demo
+demo: setup      ## train a small language model on four unequal islands, draw what happened, then tune it
+	@rm -rf runs/demo runs/search-demo
 	$(BIN)/hpctrain launch -n 4 train demo/run.toml
 	$(BIN)/hpctrain show runs/demo --plot
+	$(BIN)/hpctrain launch -n 4 search demo/search.toml
 
 test: setup      ## format, lint, types, import contracts and all tests
 	@$(MAKE) --no-print-directory check

@@ -75,6 +75,8 @@ class CovarianceAdaptation:
         num_initial: int = 8,
         initial: Propagator | None = None,
     ) -> None:
+        import cmaes  # noqa: F401  # here: other searches need not load it, and this one has it now
+
         self.space = space
         self.needs = Needs(elites=20, recent=1)
         self.sigma = sigma
@@ -141,7 +143,7 @@ class _Run:
     """One distribution from its start to its convergence."""
 
     def __init__(self, space: Space, mean: Array, sigma: float, size: int) -> None:
-        from cmaes import CMA  # here, because other searches need not load it
+        from cmaes import CMA
 
         self._space = space
         self._size = size
