@@ -45,7 +45,7 @@ format: setup    ## rewrite the sources in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup     ## every figure of docs/benchmarks.md (about 10 minutes)
+bench: setup     ## every figure of docs/benchmarks.md (about an hour)
 	@for b in benchmarks/[a-z]*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
 
 clean:           ## remove what the targets above made

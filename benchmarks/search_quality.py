@@ -24,8 +24,8 @@ from pathlib import Path
 from time import process_time
 
 import numpy as np
+from peers.search_functions import PROBLEMS, Problem
 from report import print_result
-from search_functions import PROBLEMS, Problem
 
 from hpctrain.searching.breeding.make import make_propagator
 from hpctrain.searching.draws import Draws
@@ -38,7 +38,7 @@ SOLVED = 1e-8  # above the optimum
 OURS = ["auto", "cma", "genetic", "local", "differential", "swarm", "random", "even"]
 OPTUNA = {"optuna cma": None, "optuna tpe": 3}  # at most so many seeds: TPE takes a minute for one
 PROPULATE = {"propulate ga": "ga", "propulate cma": "cma"}
-CHILD = Path(__file__).with_name("search_propulate.py")
+CHILD = Path(__file__).parent / "peers" / "search_propulate.py"
 
 Job = tuple[str, str, int, int, str]  # method, function, seed, evaluations, Propulate's Python
 

@@ -151,7 +151,7 @@ def fidelity_of(config: RunConfig) -> Fidelity | None:
 def _maker(config: RunConfig, space: Space) -> Callable[[], Propagator]:
     name, options = config.search.propagator, dict(config.search.options)
     if name != "propulate":
-        return lambda: make_propagator(name, space, **options)
+        return lambda: make_propagator(name, space, config.seed, **options)
     UpstreamPropagator = upstream(config.source).UpstreamPropagator  # noqa: N806
     if "make" in options:
         options["make"] = resolve(options["make"], "search.options.make", config.source)
