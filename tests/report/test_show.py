@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from hpctrain.compose.show import life_sign, show
-from hpctrain.errors import RunStoreError
+from hpctrain.errors import HpctrainError, RunStoreError
 from hpctrain.report.state import LifeSign
 from hpctrain.storage.read import open_run
 
@@ -162,3 +162,10 @@ def test_show_prints_without_colours_where_there_is_no_terminal(small_run, capsy
 def test_a_directory_that_holds_no_run_is_refused(tmp_path):
     with pytest.raises(RunStoreError, match="no run directory"):
         show(tmp_path, plot=False, fmt="png")
+
+
+def test_a_training_has_no_page(small_run):
+    run = small_run()
+    run.part(0, [(0, 1.0)])
+    with pytest.raises(HpctrainError, match="holds a training; only searches have a page"):
+        show(run.run_dir, plot=False, fmt="png", html=True)
