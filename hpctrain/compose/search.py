@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from math import inf
 from pathlib import Path
@@ -140,6 +141,7 @@ class SearchRun:
         self.progress = ProgressDisplay(
             show, config.search.stop.evaluations, self.terminal, "evaluations"
         )
+        gc.freeze()  # what was imported need not be looked through again and again
         self.loop.start()
 
     def run(self, objective: Objective) -> SearchResult:
@@ -153,6 +155,7 @@ class SearchRun:
 
     def close(self) -> SearchResult:
         """Collective, when the search is over: gather what was found."""
+        gc.unfreeze()
         self.loop.stop_service()
         self.progress.close()
         result = self._result()

@@ -36,7 +36,7 @@ class Record(NamedTuple):
     @property
     def usable(self) -> bool:
         """May it be bred from?"""
-        return isfinite(self.loss) and all(map(isfinite, self.more))
+        return isfinite(self.loss) and (not self.more or all(map(isfinite, self.more)))
 
 
 def failed_record(number: int, genome: Genome, num_objectives: int = 1) -> Record:
