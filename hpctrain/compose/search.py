@@ -24,12 +24,14 @@ from hpctrain.errors import HpctrainError
 from hpctrain.report.console import seen_by
 from hpctrain.report.progress import ProgressDisplay
 from hpctrain.report.search_summary import print_search
+from hpctrain.report.words import seconds_text
 from hpctrain.runtime.driver import Driver
 from hpctrain.searching.algorithm import IslandSearch
 from hpctrain.searching.history import History
 from hpctrain.searching.messages import Evaluate, Evaluation, Tally
 from hpctrain.searching.pareto import pareto_front
 from hpctrain.searching.record import Record
+from hpctrain.searching.settings import SearchSettings
 from hpctrain.searching.space import Space
 from hpctrain.storage.layout import RunLayout
 from hpctrain.storage.runs import is_run
@@ -68,12 +70,13 @@ def search_file(config: RunConfig) -> int:
     space = together(world, lambda: space_of(config))
     objective = together(world, lambda: objective_of(config, space))
     result, terminal = _run(config, space, objective, world, launcher)
+    best = None
     if world.rank == 0 and result.found and config.search.objective == "train":
         from hpctrain.compose.search_train import save_best
 
-        save_best(config, result.best.config)
+        best = save_best(config, result.best.config)
     if world.rank == 0 and config.progress.show != "none":
-        print_search(result, config.search.objective == "train", terminal)
+        print_search(result, best, terminal)
     return 0 if result.found else 1
 
 
@@ -214,7 +217,8 @@ class SearchRun:
         if self.progress.due and self.loop.driver is not None:
             desk = self.loop.driver.state.desk
             if desk is not None:
-                self.progress.update(desk.tally.ended, _progress_text(desk.tally))
+                text = _progress_text(desk.tally, self.settings, self.clock.now_s())
+                self.progress.update(desk.tally.ended, text)
 
     def _result(self) -> SearchResult:
         """Collective. The best of all workers."""
@@ -309,7 +313,7 @@ class Search:
         self._run.loop.finish(evaluation)
 
 
-def _progress_text(tally: Tally) -> str:
+def _progress_text(tally: Tally, settings: SearchSettings, now_s: float) -> str:
     parts = []
     if tally.best_number >= 0 or tally.best_loss < inf:
         parts.append(f"best {tally.best_loss:.6g}")
@@ -321,5 +325,9 @@ def _progress_text(tally: Tally) -> str:
         if count:
             parts.append(f"{count:,} {word}")
     if tally.cost:
-        parts.append(f"cost {tally.cost:.4g}")
+        of = f" of {settings.stop.cost:g}" if settings.stop.cost is not None else ""
+        parts.append(f"cost {tally.cost:.4g}{of}")
+    left_s = settings.deadline_s - now_s
+    if left_s < inf:
+        parts.append(f"ends in {seconds_text(max(0.0, left_s))}")
     return "  ".join(parts)

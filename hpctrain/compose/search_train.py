@@ -81,9 +81,10 @@ def changed(
     values = json.loads(resolved_json(config))
     values.pop("search", None)
     values["run_dir"] = run_dir
+    values["checkpoint"]["resume"] = False
     if name is not None:
         values |= {"name": name, "progress": {"show": "none"}}
-        values["checkpoint"] |= {"resume": False, "every_minutes": 0.0}
+        values["checkpoint"]["every_minutes"] = 0.0
     for key, value in changes.items():
         table = values
         *path, last = key.split(".")
@@ -95,16 +96,18 @@ def changed(
     return build_config(values, config.source)
 
 
-def save_best(config: RunConfig, changes: Mapping[str, Any]) -> Path:
-    """Write the best candidate as `best.toml`, which `hpctrain train` accepts."""
+def save_best(config: RunConfig, changes: Mapping[str, Any]) -> str:
+    """Write the best candidate as `best.toml`, which `hpctrain train` accepts; returns its text.
+
+    What is as by default is left out.
+    """
     import tomli_w
 
     best = changed(config, changes, f"{config.run_dir}/best")
-    values = json.loads(resolved_json(best))
-    values.pop("search", None)
-    path = Path(config.run_dir) / "best.toml"
-    path.write_text(tomli_w.dumps(values), encoding="utf-8")
-    return path
+    values = best.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    text = tomli_w.dumps(values)
+    (Path(config.run_dir) / "best.toml").write_text(text, encoding="utf-8")
+    return text
 
 
 def _check_keys(config: RunConfig, space: Space) -> None:

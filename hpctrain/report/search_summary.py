@@ -50,13 +50,16 @@ class ResultLike(Protocol):
 
 
 def print_search(
-    result: ResultLike, trained: bool, terminal: bool | None = None, console: Console | None = None
+    result: ResultLike,
+    best_toml: str | None,
+    terminal: bool | None = None,
+    console: Console | None = None,
 ) -> None:
     """Print what was found.
 
     Args:
         result: of the search that has ended.
-        trained: the candidates were trainings, so that the best is written as a `run.toml`.
+        best_toml: the best as a `run.toml`, if the candidates were trainings.
         terminal: whether standard output ends in a terminal; see `console.seen_by`.
         console: where to print instead of standard output.
     """
@@ -71,8 +74,11 @@ def print_search(
         console.print(Text(f"\nCandidate {found.number}: loss {losses}", style="bold"))
         for name, value in found.config.items():
             console.print(Text(f"  {name} = {_shown(value)}"), soft_wrap=True)
-    if trained and result.front:
-        console.print(Text(f"\nTrain it: hpctrain train {result.run_dir / 'best.toml'}"))
+    if best_toml is not None:
+        path = result.run_dir / "best.toml"
+        console.print(Text(f"\nAs a run.toml, in {path}", style="bold"), soft_wrap=True)
+        console.print(Text(best_toml.rstrip()), soft_wrap=True)
+        console.print(Text(f"\nTrain it: hpctrain train {path}"), soft_wrap=True)
     console.print(Text(f"\nThe run lies in {result.run_dir}"), soft_wrap=True)
     console.print(Text(f"More about it: hpctrain show {result.run_dir}"), soft_wrap=True)
 
