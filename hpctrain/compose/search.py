@@ -49,7 +49,7 @@ def search_with(
     objective: Objective, space: Space | Mapping[str, Any], settings: Mapping[str, Any]
 ) -> SearchResult:
     """See `hpctrain.search`."""
-    checked, config = or_exit(lambda: _checked(space, settings))
+    checked, config = or_exit(lambda: _checked(space, settings, objective))
     world, launcher = or_exit(connect)
     return or_exit(lambda: _run(config, checked, objective, world, launcher))[0]
 
@@ -81,10 +81,12 @@ def search_file(config: RunConfig) -> int:
 
 
 def _checked(
-    space: Space | Mapping[str, Any], settings: Mapping[str, Any]
+    space: Space | Mapping[str, Any],
+    settings: Mapping[str, Any],
+    objective: Objective | None = None,
 ) -> tuple[Space, RunConfig]:
     checked = space if isinstance(space, Space) else Space(space)
-    return checked, search_config(checked, settings)
+    return checked, search_config(checked, settings, objective)
 
 
 def _run(

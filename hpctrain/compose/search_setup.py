@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from itertools import pairwise
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
 OWN = "__main__:objective"  # given in Python
 
 
-def search_config(space: Space, settings: Mapping[str, Any]) -> RunConfig:
-    """The keywords of `hpctrain.search` as the settings of a run.
+def search_config(
+    space: Space, settings: Mapping[str, Any], objective: Objective | None = None
+) -> RunConfig:
+    """The keywords of `hpctrain.search` as the settings of a run; `objective` for its name.
 
     Raises:
         ConfigError: one line for everything that is not allowed.
@@ -36,7 +39,7 @@ def search_config(space: Space, settings: Mapping[str, Any]) -> RunConfig:
     from hpctrain.config import SearchConfig, build_config
 
     values: dict[str, Any] = {"run_dir": "runs/search", "name": "search"}
-    search: dict[str, Any] = {"space": space.describe(), "objective": OWN}
+    search: dict[str, Any] = {"space": space.describe(), "objective": _name_of(objective)}
     for key, value in settings.items():
         if key == "resume":
             values["checkpoint"] = {**values.get("checkpoint", {}), "resume": value}
@@ -50,6 +53,12 @@ def search_config(space: Space, settings: Mapping[str, Any]) -> RunConfig:
             values[key] = value
     values["search"] = search
     return build_config(values, "hpctrain.search()")
+
+
+def _name_of(objective: object) -> str:
+    """For people and for `run.json`; a lambda has no name to speak of."""
+    name = f"{getattr(objective, '__module__', '')}:{getattr(objective, '__qualname__', '')}"
+    return name if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", name) else OWN
 
 
 def objective_of(config: RunConfig, space: Space) -> Objective:
