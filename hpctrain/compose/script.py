@@ -22,7 +22,14 @@ from hpctrain.compose.island_run import (
 )
 from hpctrain.compose.outcome import save_outcome, summarise
 from hpctrain.compose.recordings import journal_for
-from hpctrain.compose.start import connect, make_topology, on_signals, seconds_left, together
+from hpctrain.compose.start import (
+    connect,
+    make_topology,
+    on_signals,
+    or_exit,
+    seconds_left,
+    together,
+)
 from hpctrain.compose.stores import TimedNotebook, open_store
 from hpctrain.compose.torch_group import init_worker_group
 from hpctrain.config import config_from_keywords
@@ -45,9 +52,8 @@ def init(**settings: Any) -> Run:
     script = Path(sys.argv[0]).stem if sys.argv else ""
     if "name" not in settings and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", script):
         settings["name"] = script
-    config = _or_exit(lambda: _of_a_script(config_from_keywords(**settings)))
-    run: Run = _or_exit(lambda: Run(config))
-    return run
+    config = or_exit(lambda: _of_a_script(config_from_keywords(**settings)))
+    return or_exit(lambda: Run(config))
 
 
 class Run:
@@ -295,18 +301,6 @@ def _of_a_script(config: RunConfig) -> RunConfig:
             )
         )
     return config
-
-
-def _or_exit(action: Any) -> Any:
-    """Errors in settings end the script with a line, not with a traceback."""
-    try:
-        return action()
-    except HpctrainError as error:
-        from hpctrain.compose.start import speaks
-
-        if speaks():
-            print(error, file=sys.stderr)
-        raise SystemExit(2) from None
 
 
 def _number(name: str, value: Any) -> float:
