@@ -228,7 +228,7 @@ class SearchRun:
         elites: Sequence[Record] = ()
         reason, tally = "", None
         if driver is not None:
-            elites = driver.state.knowledge.population.elites
+            elites = driver.state.knowledge.best
             reason = driver.state.stopping or ""
             if driver.state.me == 0 and driver.state.desk is not None:
                 tally = driver.state.desk.tally
@@ -239,10 +239,11 @@ class SearchRun:
         known = {record.number: record for some, _, _ in everyone for record in some}
         front = pareto_front(list(known.values())) if several else sorted(known.values())[:1]
         total: Tally = everyone[0][1]
+        reason = next((said for _, _, said in everyone if said), "")
         return SearchResult(
             tuple(Found(self.space.decode(r.genome), r.losses, r.number) for r in front),
             total.finished, total.failed, total.stopped, total.cancelled, total.reused,
-            total.cost, self.clock.now_s(), everyone[0][2], Path(self.config.run_dir),
+            total.cost, self.clock.now_s(), reason, Path(self.config.run_dir),
         )  # fmt: skip
 
     def _note_abort(self, text: str) -> None:

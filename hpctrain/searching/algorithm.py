@@ -25,7 +25,7 @@ from hpctrain.core.events import (
     WorkerId,
 )
 from hpctrain.core.topology import Topology
-from hpctrain.searching.desk import Child, Desk, Stock
+from hpctrain.searching.desk import Child, Desk, Stock, reached
 from hpctrain.searching.fidelity import Rungs
 from hpctrain.searching.knowledge import Knowledge
 from hpctrain.searching.messages import (
@@ -184,7 +184,9 @@ class IslandSearch:
     def _go_on(self, state: SearchState, now_s: float) -> Iterator[Command]:
         """Order the next candidate; or wait for numbers, or leave."""
         while True:
-            if state.stopping is not None or self._too_late(state, now_s):
+            if state.stopping is None and self._too_late(state, now_s):
+                state.stopping = self.settings.deadline_reason
+            if state.stopping is not None:
                 yield from self._leave(state)
                 return
             if not state.stock:
@@ -229,7 +231,7 @@ class IslandSearch:
             state.knowledge.add_own(record, state.made_by)
         target = self.settings.stop.target
         if target is not None and record.loss <= target:
-            yield Send(0, Wish(f"the target of {target:g} is reached", False))
+            yield Send(0, Wish(reached(target), False))
         yield from state.knowledge.travel(order.number)
         yield from self._go_on(state, now_s)
         if now_s - state.gossiped_s >= GOSSIP_EVERY_S or state.phase != "evaluating":
@@ -271,6 +273,8 @@ class IslandSearch:
     def _report(self, state: SearchState, interim: Interim) -> Iterator[Command]:
         """A value on the way: should the candidate go on?"""
         number, step, value = interim.number, interim.step, interim.value
+        if state.phase != "evaluating" or state.order is None or state.order.number != number:
+            return  # of a candidate that has ended: nothing here is about it
         yield Note("candidate_value", {"number": number, "step": step, "value": value})
         if not state.rungs.learn(number, step, value):
             return

@@ -36,6 +36,10 @@ PREPARE = 4  # blocks that the desk of an island asks for ahead of its workers
 SPENT = "all evaluations are done"
 
 
+def reached(target: float) -> str:
+    return f"the target of {target:g} is reached"
+
+
 class Stock:
     """Half-open ranges of numbers, taken from the front."""
 
@@ -114,6 +118,7 @@ class Desk:
     _waiting: dict[WorkerId, None] = field(default_factory=dict)
     _requested: int = 0
     _stopped: bool = False
+    _cancelled: bool = False
     _rate: float = 0.0  # evaluations per second of all children
     _best_loss: float = inf
     _ended_at_best: int = 0
@@ -167,10 +172,11 @@ class Desk:
 
     def close(self, reason: str, cancel: bool) -> Iterator[Command]:
         """Stop at once: nobody below begins another candidate."""
-        if self._stopped and not cancel:
-            return
-        self._stopped = True
-        self.closed = self.closed or reason
+        if self._stopped and (self._cancelled or not cancel):
+            return  # with a signal to every rank, all of them wish the same
+        if not self._stopped:
+            self.closed = reason
+        self._stopped, self._cancelled = True, cancel
         for name in self.children:
             yield Send(name, StopSearch(reason, cancel))
 
@@ -179,6 +185,8 @@ class Desk:
         self.children[name].left = True
         self._rate -= self.children[name].rate
         self._waiting.pop(name, None)
+        if message.unused and not self._stopped:
+            self.closed = None  # there are numbers again, for whoever has time for them
         self.stock.add(message.unused)
         self.granted -= sum(b - a for a, b in message.unused)
         yield from self._account(message.done)
@@ -212,8 +220,10 @@ class Desk:
         if self.tally.best_loss < self._best_loss - self.stop.min_delta:
             self._best_loss = self.tally.best_loss
             self._ended_at_best = self.tally.ended
-        patience, cost = self.stop.patience, self.stop.cost
-        if patience is not None and self.tally.ended - self._ended_at_best >= patience:
+        patience, cost, target = self.stop.patience, self.stop.cost, self.stop.target
+        if target is not None and self.tally.best_loss <= target:  # perhaps before a resume
+            yield from self.close(reached(target), False)
+        elif patience is not None and self.tally.ended - self._ended_at_best >= patience:
             yield from self.close(f"no improvement in {patience} evaluations", False)
         elif cost is not None and self.tally.cost >= cost:
             yield from self.close(f"the budget of {cost:g} is spent", False)

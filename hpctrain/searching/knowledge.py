@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 
 from hpctrain.core.events import Send, WorkerId
@@ -28,6 +28,10 @@ class Knowledge:
 
     With propagators that look at more than the elite, or in a small space, all evaluations are
     passed on; otherwise only those that become elite, which get ever fewer.
+
+    Attributes:
+        found: the best that this worker has evaluated, where the population's own may move away:
+            who is on the way to another island when the search ends is in nobody's population.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Knowledge:
         self.propagator = settings.make_propagator()
         self.needs: Needs = self.propagator.needs
         self.population = Population(self.needs)
+        self.found = Population(Needs(self.needs.elites)) if _moves(settings, traveller) else None
         self.memory = Memory()
         self.traveller = traveller
         self._settings = settings
@@ -56,8 +61,15 @@ class Knowledge:
         self._heard: dict[int, None] = {}
         for record in settings.history.records:
             self.population.add(record)
+            if self.found is not None:
+                self.found.add(record)
             self.memory.remember(record)
             self.propagator.observe(record, "")
+
+    @property
+    def best(self) -> Sequence[Record]:
+        """The best first, those included that have moved to another island."""
+        return (self.found or self.population).elites
 
     @property
     def exhausted(self) -> bool:
@@ -96,6 +108,8 @@ class Knowledge:
 
     def add_own(self, record: Record, made_by: str) -> None:
         """This worker has evaluated a candidate."""
+        if self.found is not None:
+            self.found.add(record)
         if self._take_in(record, made_by):
             self.grapevine.tell(record)
 
@@ -173,6 +187,10 @@ def _keep(numbers: dict[int, None], number: int, at_most: int) -> None:
     numbers[number] = None
     if len(numbers) > at_most:
         del numbers[next(iter(numbers))]
+
+
+def _moves(settings: SearchSettings, traveller: Traveller) -> bool:
+    return settings.travel.moves and not traveller.stays
 
 
 def _is_small(settings: SearchSettings) -> bool:

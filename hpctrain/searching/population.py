@@ -89,7 +89,7 @@ class Population:
     def _add_to_elites(self, record: Record) -> bool:
         known = self._elite_of.get(record.genome)
         if known is not None:
-            if record.times <= known.times:
+            if (record.times, -record.loss) <= (known.times, -known.loss):
                 return False
             self.remove(known.number)
         elif len(self.elites) >= self.needs.elites and not record.more:

@@ -161,3 +161,30 @@ def test_what_is_left_of_a_run_is_what_has_not_ended(ended: set[int], evaluation
     history = History((), ranges_of(ended))
     left = [number for a, b in history.left(evaluations) for number in range(a, b)]
     assert left == [number for number in range(evaluations) if number not in ended]
+
+
+def test_the_same_wish_of_every_rank_is_passed_on_once() -> None:
+    of = desk(10)
+    first = [*of.close("SIGTERM", True), *of.close("SIGTERM", True), *of.close("bad luck", False)]
+    assert [(send.to, send.message) for send in first] == [
+        (worker, StopSearch("SIGTERM", True)) for worker in (0, 1)
+    ]
+    assert list(of.close("once more", True)) == []
+    assert of.closed == "SIGTERM"
+
+
+def test_numbers_that_come_back_open_a_desk_that_had_run_dry() -> None:
+    of = desk(2)
+    ask(of, 0)
+    assert numbers(ask(of, 1)) == {1: 1}
+    assert of.closed == "all evaluations are done"
+    list(of.leave(0, LastWords(Tally(), ((0, 1),))))
+    assert of.closed is None
+    assert numbers(ask(of, 1, done=Tally(finished=1))) == {1: 1}
+    assert of.closed == "all evaluations are done"
+
+
+def test_a_target_that_was_reached_before_a_resume_ends_the_search_at_once() -> None:
+    of = desk(10, target=0.5)
+    of.tally.best_loss = 0.4
+    assert ask(of, 0)[0].message == StopSearch("the target of 0.5 is reached", False)

@@ -61,6 +61,16 @@ def test_adding_tells_whether_it_is_news() -> None:
     assert [record.number for record in population.elites] == [1, 3]
 
 
+def test_of_two_evaluations_that_are_not_averaged_the_better_is_kept() -> None:
+    population = Population(Needs(4))
+    population.add(Record(2.0, 0, (0.5,)))
+    assert population.add(Record(1.0, 1, (0.5,)))
+    assert not population.add(Record(3.0, 2, (0.5,)))
+    assert population.elites == [Record(1.0, 1, (0.5,))]
+    assert population.add(Record(1.5, 3, (0.5,), times=2))
+    assert population.best == Record(1.5, 3, (0.5,), times=2)
+
+
 def test_failed_evaluations_are_never_elite() -> None:
     population = Population(Needs(5, recent=5))
     for loss in (nan, inf, -inf):

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hpctrain.core.events import Reported
 from hpctrain.searching.fidelity import MedianRule, SuccessiveHalving
 from hpctrain.searching.history import History, ranges_of
-from hpctrain.searching.messages import Evaluate, Tally
+from hpctrain.searching.messages import Evaluate, Interim, Tally
 from hpctrain.searching.population import Needs
 from hpctrain.searching.record import Record
 from hpctrain.searching.settings import SearchSettings
@@ -164,6 +165,31 @@ def test_who_migrates_is_gone_from_the_island(simulate: Simulate) -> None:
     assert len(shared) <= 3  # tombstones that were still on their way at the end
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_the_best_is_found_though_it_was_moving_when_the_search_ended(
+    simulate: Simulate, seed: int
+) -> None:
+    done = simulate(
+        imagined_topology(6, 3),
+        propagator=lambda: Sampler(PLANE),
+        travel=Travel("complete", 0.9, moves=True),
+        stop=Stop(evaluations=60),
+        seed=seed,
+    )
+    known = [record.loss for state in done.search.states for record in state.knowledge.best]
+    assert min(known) == min(row["loss"] for row in done.candidates)
+
+
+def test_a_late_value_of_a_candidate_that_has_ended_says_nothing_about_the_next(
+    simulate: Simulate,
+) -> None:
+    done = simulate(1, stop=Stop(evaluations=3), fidelity=SuccessiveHalving())
+    driver = done.search.simulator.drivers[0]
+    driver.handle(Reported(Interim(0, 1, 99.0)))
+    assert done.rows.of("candidate_value") == []
+    assert driver.state.rungs.by_step == {}
+
+
 def test_a_target_ends_the_search(simulate: Simulate) -> None:
     done = simulate(stop=Stop(evaluations=100_000, target=0.5))
     assert done.reason == "the target of 0.5 is reached"
@@ -188,6 +214,7 @@ def test_hours_end_the_search_and_nothing_is_begun_that_would_take_longer(
 
     done = simulate(imagine=slow, stop=Stop(hours=1.0))
     assert done.search.seconds <= 3600.01  # the last messages
+    assert {state.stopping for state in done.search.states} == {"1 hours are over"}
     assert {row["outcome"] for row in done.candidates} == {"done"}
     assert 4 * 35 <= len(done.numbers) <= 4 * 36
 
