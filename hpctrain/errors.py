@@ -15,3 +15,7 @@ class RunStoreError(HpctrainError):
 
 class LaunchError(HpctrainError):
     """Ranks that cannot be started, or that were started in a way that cannot work."""
+
+
+class MeteringError(HpctrainError):
+    """A profile, tariff or recording of energy that cannot be used."""
