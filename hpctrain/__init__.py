@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hpctrain.searching.parameters import Choice, Fixed, Float, Int
     from hpctrain.searching.space import Space
     from hpctrain.searching.stop import Stop
+    from hpctrain.workers.candidate import StopCandidate
 
 __version__ = "0.1.0"
 
@@ -37,6 +38,7 @@ __all__ = [
     "Search",
     "Space",
     "Stop",
+    "StopCandidate",
     "__version__",
     "init",
     "open_run",
@@ -51,6 +53,7 @@ _LAZY = {
     "Int": "hpctrain.searching.parameters",
     "Space": "hpctrain.searching.space",
     "Stop": "hpctrain.searching.stop",
+    "StopCandidate": "hpctrain.workers.candidate",
 }
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping, Sequence
-from math import inf
+from math import inf, nan
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from hpctrain.compose.clock import RunClock
@@ -28,15 +29,15 @@ from hpctrain.report.words import seconds_text
 from hpctrain.runtime.driver import Driver
 from hpctrain.searching.algorithm import IslandSearch
 from hpctrain.searching.history import History
-from hpctrain.searching.messages import Evaluate, Evaluation, Tally
+from hpctrain.searching.messages import Evaluate, Evaluation, Outcome, Tally
 from hpctrain.searching.pareto import pareto_front
 from hpctrain.searching.record import Record
 from hpctrain.searching.settings import SearchSettings
 from hpctrain.searching.space import Space
 from hpctrain.storage.layout import RunLayout
 from hpctrain.storage.runs import is_run
-from hpctrain.workers.candidate import Place
-from hpctrain.workers.objective import Objective
+from hpctrain.workers.candidate import Candidate, Place
+from hpctrain.workers.objective import Objective, cost_of, losses_of
 from hpctrain.workers.search_loop import OneRank, Orders, SearchLoop
 
 if TYPE_CHECKING:
@@ -263,6 +264,9 @@ class Search:
     def __init__(self, run: SearchRun) -> None:
         self._run = run
         self._order: Evaluate | None = None
+        self._asked_s = 0.0
+        self._over = False
+        self._result: SearchResult | None = None
 
     def ask(self) -> Any:
         """The next candidate to evaluate; None when the search is over.
@@ -275,45 +279,79 @@ class Search:
                 f"candidate {self._order.number} was not told of; call tell(candidate, loss) or "
                 "fail(candidate, reason) before asking for the next"
             )
+        if self._over:
+            return None
         self._order = self._run.loop.next_order()
+        self._over, self._asked_s = self._order is None, perf_counter()
         return None if self._order is None else self._run.loop.candidate(self._order)
 
     def tell(
-        self, candidate: Any, loss: Any, took_s: float = 0.0, cost: float | None = None
+        self, candidate: Any, loss: Any, took_s: float | None = None, cost: float | None = None
     ) -> None:
         """Say what the loss (or the losses) of `candidate` is.
 
-        Raises:
-            HpctrainError: if it is not the candidate that was asked for.
-        """
-        losses = tuple(map(float, loss)) if isinstance(loss, list | tuple) else (float(loss),)
-        spent = candidate.cost if cost is None else cost
-        self._finish(candidate, Evaluation(candidate.number, "done", losses, "", took_s, spent))
+        Args:
+            candidate: as `ask` gave it.
+            loss: what an objective may return.
+            took_s: seconds of the evaluation; None: since `ask`.
+            cost: of the evaluation, if `candidate.cost` does not say it.
 
-    def fail(self, candidate: Any, reason: str, took_s: float = 0.0) -> None:
-        """Say that the evaluation of `candidate` has failed."""
-        self._finish(candidate, Evaluation(candidate.number, "failed", (), reason, took_s))
+        Raises:
+            HpctrainError: if it is not the candidate that was asked for, or this is no loss.
+        """
+        self._check(candidate)
+        if cost is not None:
+            candidate.cost = cost
+        try:
+            losses = losses_of(loss, candidate)
+        except (TypeError, ValueError) as error:
+            raise HpctrainError(
+                f"candidate {candidate.number}: {error}, or call fail(candidate, reason)"
+            ) from None
+        spent = cost_of(candidate)
+        if spent is None:
+            raise HpctrainError(
+                f"candidate {candidate.number}: the cost is {candidate.cost!r}; give a number of "
+                "at least 0"
+            )
+        self._finish(candidate, "done", losses, "", took_s, spent)
+
+    def fail(self, candidate: Any, reason: str, took_s: float | None = None) -> None:
+        """Say that the evaluation of `candidate` has failed, or was ended by `StopCandidate`."""
+        self._check(candidate)
+        ended = self._run.loop.orders.cancelled is not None
+        self._finish(candidate, "cancelled" if ended else "failed", (), reason, took_s, nan)
 
     def close(self) -> SearchResult:
         """Collective, once `ask` has returned None (or to end early, on all ranks)."""
-        if self._order is None and not self._finished():
-            self._run.loop.request_stop("the script has ended")
-            while self._run.loop.next_order() is not None:
-                raise HpctrainError("the search went on although it was to end")
-        return self._run.close()
+        if self._result is None:
+            if not self._over:
+                self._run.loop.leave(self._order, "the script has ended")
+            self._order, self._over = None, True
+            self._result = self._run.close()
+        return self._result
 
-    def _finished(self) -> bool:
-        driver = self._run.loop.driver
-        return driver is None or driver.finished
-
-    def _finish(self, candidate: Any, evaluation: Evaluation) -> None:
-        if self._order is None or self._order.number != candidate.number:
+    def _check(self, candidate: Any) -> None:
+        number = getattr(candidate, "number", candidate)
+        if self._order is None or self._order.number != number:
             asked = "none was" if self._order is None else f"number {self._order.number} was"
-            raise HpctrainError(
-                f"candidate {candidate.number} is told of, but {asked} asked for last"
-            )
+            raise HpctrainError(f"candidate {number} is told of, but {asked} asked for last")
+
+    def _finish(
+        self,
+        candidate: Candidate,
+        outcome: Outcome,
+        losses: tuple[float, ...],
+        reason: str,
+        took_s: float | None,
+        cost: float,
+    ) -> None:
+        seconds = perf_counter() - self._asked_s if took_s is None else took_s
+        last = (candidate.last_step, candidate.last_value)
         self._order = None
-        self._run.loop.finish(evaluation)
+        self._run.loop.finish(
+            Evaluation(candidate.number, outcome, losses, reason, seconds, cost, *last)
+        )
 
 
 def _progress_text(tally: Tally, settings: SearchSettings, now_s: float) -> str:

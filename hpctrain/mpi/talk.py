@@ -34,11 +34,15 @@ class RankTalk:
             self._users = self._comm.Dup()
         return self._users
 
-    def tell(self, item: Any) -> Any:
-        """Rank 0's plain value, on all ranks."""
+    def tell(self, item: Any, patience_s: float | None = None) -> Any:
+        """Rank 0's plain value, on all ranks.
+
+        Raises:
+            TimeoutError: on a rank that says a patience, if nobody tells anything in that time.
+        """
         data = bytearray(to_bytes(item)) if self.rank == 0 else bytearray()
         size = np.array([len(data)])
-        _wait(self._comm.Ibcast(size, 0))
+        _wait(self._comm.Ibcast(size, 0), patience_s)
         if self.rank != 0:
             data = bytearray(int(size[0]))
         _wait(self._comm.Ibcast([data, MPI.BYTE], 0))

@@ -10,6 +10,9 @@ from typing import Any
 from hpctrain.core.seeds import stream
 
 
+LARGEST_STEP = 2**53
+
+
 class StopCandidate(BaseException):
     """Raised by `Candidate.report` when the evaluation is to end.
 
@@ -28,6 +31,7 @@ class Candidate(Mapping[str, Any]):
         worker, island: who evaluates it.
         rank, size: this process among the ranks of the worker.
         cost: set it to what the evaluation has cost, in the unit of `stop.cost`.
+        reporting: a report is under way: a timeout must not tear it apart.
     """
 
     def __init__(
@@ -42,7 +46,8 @@ class Candidate(Mapping[str, Any]):
         self._config = config
         self.number = number
         self._search_seed = search_seed
-        self.cost = nan
+        self.cost: Any = nan
+        self.reporting = False
         self.last_step = -1
         self.last_value = nan
         self._place = place
@@ -88,10 +93,17 @@ class Candidate(Mapping[str, Any]):
 
         Raises:
             StopCandidate: if the candidate is not worth going on with, or the search ends.
+            ValueError: for a step that is no number of a step.
         """
-        self.last_step = max(self.last_step, 0) + 1 if step is None else int(step)
-        self.last_value = float(value)
-        self._on_report(self.number, self.last_step, self.last_value)
+        at = max(self.last_step, 0) + 1 if step is None else int(step)
+        if not 0 <= at <= LARGEST_STEP:
+            raise ValueError(f"report got step {at}; give a whole number from 0 to 2^53")
+        self.last_step, self.last_value = at, float(value)
+        self.reporting = True
+        try:
+            self._on_report(self.number, at, self.last_value)
+        finally:
+            self.reporting = False
 
     def report_alone(self, value: float, step: int) -> str | None:
         """Like `report`, but for rank 0 of the worker alone, whatever the others do.
@@ -100,7 +112,11 @@ class Candidate(Mapping[str, Any]):
             Why the candidate should end on all of its ranks; None if it may go on.
         """
         self.last_step, self.last_value = step, float(value)
-        return self._on_report_alone(self.number, step, self.last_value)
+        self.reporting = True
+        try:
+            return self._on_report_alone(self.number, step, self.last_value)
+        finally:
+            self.reporting = False
 
     def __getitem__(self, name: str) -> Any:
         try:

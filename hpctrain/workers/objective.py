@@ -12,6 +12,7 @@ import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from math import inf, isnan, nan
 from time import perf_counter
 from types import FrameType
 from typing import Any
@@ -22,6 +23,7 @@ from hpctrain.workers.candidate import Candidate, StopCandidate
 Objective = Callable[[Candidate], Any]
 
 MOST_REASON = 500  # characters
+RING_AGAIN_S = 0.001  # where a timeout finds a report under way
 
 
 class EvaluationTimeout(BaseException):
@@ -51,9 +53,9 @@ def evaluate(
         if timeout_s is None:
             result = _call(objective, candidate)
         else:
-            with _alarm(timeout_s):
+            with _alarm(timeout_s, candidate):
                 result = _call(objective, candidate)
-        losses = _losses(result, candidate)
+        losses = losses_of(result, candidate)
     except StopCandidate as stop:
         outcome, reason = "cancelled", str(stop)
     except EvaluationTimeout:
@@ -61,9 +63,13 @@ def evaluate(
     except (Exception, SystemExit) as error:  # a failed candidate must not end the search
         outcome, reason = "failed", f"{type(error).__name__}: {error}"[:MOST_REASON]
         note_traceback(traceback.format_exc())
+    cost = cost_of(candidate)
+    if cost is None:
+        outcome, losses, cost = "failed", (), nan
+        reason = f"the cost is {candidate.cost!r}; give a number of at least 0"[:MOST_REASON]
     return Evaluation(
         candidate.number, outcome, losses, reason, perf_counter() - began_s,
-        candidate.cost, candidate.last_step, candidate.last_value,
+        cost, candidate.last_step, candidate.last_value,
     )  # fmt: skip
 
 
@@ -93,20 +99,34 @@ def _drive(values: Generator[Any, None, Any], candidate: Candidate) -> Any:
         values.close()
 
 
-def _losses(result: Any, candidate: Candidate) -> tuple[float, ...]:
+def cost_of(candidate: Candidate) -> float | None:
+    """What it cost, NaN if that was not said; None if that is no cost at all."""
+    cost = candidate.cost
+    if cost is nan or cost is None:
+        return nan
+    try:
+        cost = float(cost)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return cost if 0.0 <= cost < inf or isnan(cost) else None
+
+
+def losses_of(result: Any, candidate: Candidate) -> tuple[float, ...]:
     """The losses in what an objective returned.
 
     Raises:
         TypeError, ValueError: if there are none in it.
     """
     if isinstance(result, float):
-        return (result,)
+        return (float(result),)
     if isinstance(result, Mapping):
         if "loss" not in result:
             raise ValueError(f"the objective returned {sorted(result)}; give 'loss' among them")
         if "cost" in result:
-            candidate.cost = _number(result["cost"], "cost")
+            candidate.cost = result["cost"]
         result = result["loss"]
+    if hasattr(result, "tolist"):  # an array or a scalar of numpy or torch
+        result = result.tolist()
     if isinstance(result, list | tuple):
         return tuple(_number(loss, "loss") for loss in result)
     return (_number(result, "loss"),)
@@ -122,14 +142,17 @@ def _number(value: Any, what: str) -> float:
 
 
 @contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Raise `EvaluationTimeout` in the main thread after `seconds`."""
+def _alarm(seconds: float, candidate: Candidate) -> Iterator[None]:
+    """Raise `EvaluationTimeout` in the main thread after `seconds`, but not inside of a report."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def ring(number: int, frame: FrameType | None) -> None:
-        raise EvaluationTimeout
+        if candidate.reporting:  # messages are being handled, and none may be lost
+            signal.setitimer(signal.ITIMER_REAL, RING_AGAIN_S)
+        else:
+            raise EvaluationTimeout
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)

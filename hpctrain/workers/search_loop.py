@@ -27,6 +27,11 @@ PUMP_EVERY_S = 0.001  # at most: looking for messages costs as much as a short e
 SHORTEST_PAUSE_S = 0.00005
 LONGEST_PAUSE_S = 0.005
 
+UNLIKE = (
+    "the first rank of the worker has ended, and this one still reports; let all ranks of an "
+    "objective report alike"
+)
+
 SearchDriver = Driver[SearchState]
 
 
@@ -36,8 +41,12 @@ class RankGroup(Protocol):
     rank: int
     size: int
 
-    def tell(self, item: Any) -> Any:
-        """The leader's plain value, on all ranks; waiting costs no processor time."""
+    def tell(self, item: Any, patience_s: float | None = None) -> Any:
+        """The leader's plain value, on all ranks; waiting costs no processor time.
+
+        Raises:
+            TimeoutError: if nobody tells anything for `patience_s`.
+        """
         ...
 
     def vote(self, complaint: str, patience_s: float) -> list[str]:
@@ -55,7 +64,7 @@ class OneRank:
     rank = 0
     size = 1
 
-    def tell(self, item: Any) -> Any:
+    def tell(self, item: Any, patience_s: float | None = None) -> Any:
         return item
 
     def vote(self, complaint: str, patience_s: float) -> list[str]:
@@ -114,6 +123,7 @@ class SearchLoop:
         self._pump_due_s = 0.0
         self._seen = -1
         self._evaluating = False
+        self._over = False  # has the leader ended its evaluation?
 
     def run(self, objective: Objective, timeout_s: float | None, patience_s: float) -> None:
         """Evaluate until the search is over. All ranks of the worker call it."""
@@ -131,10 +141,22 @@ class SearchLoop:
         order = self._wait_for_order() if self.driver is not None else None
         if self._group.size > 1:
             order = self._group.tell(order)
+            self._over = False
+        self._evaluating = order is not None
         return order
+
+    def leave(self, order: Evaluate | None, reason: str) -> None:
+        """End before the search is over; what has begun is cancelled. All ranks call it."""
+        self.request_stop(reason)
+        self._wait_for_the_stop()
+        order = order or self.next_order()
+        while order is not None:
+            self.finish(Evaluation(order.number, "cancelled", (), reason))
+            order = self.next_order()
 
     def finish(self, evaluation: Evaluation) -> None:
         """Say how an evaluation went; the row of it is durable when this returns."""
+        self._evaluating = False
         self.evaluations += 1
         if self.driver is None:
             return
@@ -163,11 +185,11 @@ class SearchLoop:
             HpctrainError: if the objective failed on one rank while the others wait for it.
         """
         trace: list[str] = []
-        self._evaluating = True
         evaluation = evaluate(objective, self.candidate(order), timeout_s, trace.append)
-        self._evaluating = False
         if trace:
-            self._note("event", {"kind": "failed candidate", "text": _trace_text(order, trace[0])})
+            text = _trace_text(order, trace[0])
+            with self.lock:
+                self._note("event", {"kind": "failed candidate", "text": text})
         if self._group.size == 1:
             return evaluation
         return self._agreed(evaluation, patience_s, trace)
@@ -205,7 +227,9 @@ class SearchLoop:
     def _report(self, number: int, step: int, value: float) -> None:
         reason = self._report_alone(number, step, value)
         if self._group.size > 1:
-            reason = self._group.tell(reason)
+            self._over, reason = self._group.tell((False, reason))
+            if self._over:
+                raise RuntimeError(UNLIKE)
         if reason is not None:
             raise StopCandidate(reason)
 
@@ -222,6 +246,7 @@ class SearchLoop:
         """The worker's evaluation: it has failed if it has failed on any rank."""
         complaint = evaluation.reason if evaluation.outcome == "failed" else ""
         try:
+            self._hear_the_rest(patience_s if complaint else None)
             complaints = self._group.vote(complaint, patience_s)
         except TimeoutError:
             raise HpctrainError(
@@ -235,6 +260,24 @@ class SearchLoop:
                 reason = f"on rank {rank} of the worker: {text}"
                 return replace(evaluation, outcome="failed", losses=(), reason=reason)
         return evaluation
+
+    def _hear_the_rest(self, patience_s: float | None) -> None:
+        """Who reported less often than the leader hears what it missed, up to the leader's end."""
+        if self._group.rank == 0:
+            self._group.tell((True, None))
+            return
+        while not self._over:
+            self._over, _ = self._group.tell(None, patience_s)
+
+    def _wait_for_the_stop(self) -> None:
+        """Worker 0 hears the wish to stop, and tells all."""
+        driver = self.driver
+        while driver is not None and driver.state.stopping is None and not driver.finished:
+            with self.lock:
+                self._pass_on_stop()
+                driver.pump()
+            if driver.state.stopping is None:
+                sleep(PUMP_EVERY_S)
 
     def _look(self) -> None:
         """The thread: help only where an evaluation takes long, and leave short ones alone."""

@@ -96,6 +96,18 @@ def test_a_worker_may_have_several_ranks(tmp_path: Path) -> None:
     assert table["reason"][failed][0] == "on rank 1 of the worker: RuntimeError: only one of us"
 
 
+def test_ranks_of_a_worker_that_do_not_report_alike_fail_together(tmp_path: Path) -> None:
+    path = config(tmp_path, "unlike", 20)
+    run(2, "search", path, "--set", "search.ranks_per_worker=2")
+    table = candidates(tmp_path)
+    assert done_numbers(tmp_path) == list(range(20))
+    failed = table["outcome"] == "failed"
+    reasons = dict(zip(table["number"][failed].tolist(), table["reason"][failed], strict=True))
+    assert sorted(reasons) == [3, 4]
+    assert reasons[3] == "on rank 1 of the worker: ValueError: before its mate reports"
+    assert "the first rank of the worker has ended, and this one still reports" in reasons[4]
+
+
 def test_a_rank_that_fails_while_its_mates_wait_ends_the_job_and_loses_nothing(
     tmp_path: Path,
 ) -> None:
@@ -137,6 +149,20 @@ def test_ask_and_tell_on_every_rank(tmp_path: Path) -> None:
     assert len(set(said)) == 1
     assert said[0][1:] == ("119", "1")
     assert done_numbers(tmp_path) == list(range(120))
+
+
+def test_ask_and_tell_keeps_nobody_waiting_and_may_end_early(tmp_path: Path) -> None:
+    answer = run(2, ROOT / "tests" / "programs" / "ask_early.py", tmp_path / "run")
+    said = re.findall(r"(\d) told (\d+), then: ([a-z ]+)", answer.stdout)
+    assert sorted(rank for rank, _, _ in said) == ["0", "1"]
+    told = {rank: int(count) for rank, count, _ in said}
+    assert told["0"] == 1
+    assert told["1"] > 20  # while the first worker had a single long one
+    assert {reason for _, _, reason in said} == {"the script has ended"}
+    numbers = done_numbers(tmp_path)
+    assert len(numbers) == sum(told.values())
+    table = candidates(tmp_path)
+    assert (table["took_s"][table["outcome"] == "done"] > 0.01).all()
 
 
 def test_a_killed_search_goes_on_on_any_number_of_ranks(tmp_path: Path) -> None:

@@ -62,6 +62,16 @@ def abandoned(candidate: Any) -> float:
     return sphere(candidate)
 
 
+def unlike(candidate: Any) -> float:
+    """The ranks of a worker do not report alike."""
+    if candidate.number == 3 and candidate.rank == 1:
+        raise ValueError("before its mate reports")
+    reports = 2 if candidate.number == 4 and candidate.rank == 0 else 5
+    for _ in range(reports):
+        candidate.report(1.0)
+    return sphere(candidate)
+
+
 def curve(candidate: Any) -> Iterator[float]:
     """A generator: values on the way."""
     loss = sphere(candidate)

@@ -39,11 +39,15 @@ def outcome(objective: Callable[[Candidate], Any], **more: Any) -> Evaluation:
         ({"loss": 4.0}, (4.0,)),
         ({"loss": (1.0, 2.0), "cost": 3}, (1.0, 2.0)),
         (inf, (inf,)),
+        (np.float64(0.25), (0.25,)),
+        (np.array([1.0, 2.0]), (1.0, 2.0)),
+        (np.array(3.0), (3.0,)),
     ],
 )
 def test_what_counts_as_a_loss(returned: Any, losses: tuple[float, ...]) -> None:
     found = outcome(lambda c: returned)
     assert (found.outcome, found.losses, found.number) == ("done", losses, 7)
+    assert {type(loss) for loss in found.losses} == {float}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +56,8 @@ def test_what_counts_as_a_loss(returned: Any, losses: tuple[float, ...]) -> None
         (None, "the loss is None of type NoneType; give a number"),
         ("low", "the loss is 'low' of type str; give a number"),
         ({"error": 1.0}, "the objective returned ['error']; give 'loss' among them"),
-        ({"loss": 1.0, "cost": "much"}, "the cost is 'much' of type str; give a number"),
+        ({"loss": 1.0, "cost": -inf}, "the cost is -inf; give a number of at least 0"),
+        ({"loss": 1.0, "cost": "much"}, "the cost is 'much'; give a number of at least 0"),
     ],
 )
 def test_what_does_not(returned: Any, reason: str) -> None:
@@ -88,6 +93,38 @@ def test_a_timeout_ends_python_code() -> None:
     found = outcome(endless, timeout_s=0.1)
     assert time.monotonic() - began_s < 2.0
     assert (found.outcome, found.reason) == ("failed", "it took longer than 0.1 s")
+
+
+def test_a_timeout_does_not_tear_a_report_apart() -> None:
+    handled = []
+
+    def on_report(number: int, step: int, value: float) -> None:
+        time.sleep(0.1)
+        handled.append(step)
+
+    def reports(c: Candidate) -> float:
+        while True:
+            c.report(1.0)
+
+    found = evaluate(reports, candidate(on_report=on_report), timeout_s=0.05)
+    assert found.reason == "it took longer than 0.05 s"
+    assert handled == list(range(1, found.last_step + 1))
+
+
+def test_a_step_that_cannot_be_written_is_refused() -> None:
+    found = outcome(lambda c: c.report(1.0, 2**70))
+    assert "give a whole number from 0 to 2^53" in found.reason
+
+
+@pytest.mark.parametrize("cost", [np.float32(2.0), 2, "2"])
+def test_a_cost_may_be_any_number(cost: Any) -> None:
+    def objective(c: Candidate) -> float:
+        c.cost = cost
+        return 1.0
+
+    found = outcome(objective)
+    assert found.cost == 2.0
+    assert type(found.cost) is float
 
 
 def test_a_generator_reports_what_it_yields_and_returns_the_loss() -> None:
