@@ -50,7 +50,8 @@ class Accumulator:
             longest_ns: powers further apart than this tell nothing of the time between.
         """
         self.device = device
-        self.knot: Knot | None = None  # None until there is a first reading
+        self.first: Knot | None = None  # where E(t) begins; None until there is a reading
+        self.knot: Knot | None = None  # where it has come to
         self._longest_ns = longest_ns
         self._last: Reading | None = None
         self._half_fj = 0  # microwatt times nanosecond, twice
@@ -63,7 +64,7 @@ class Accumulator:
             return
         last = self._last
         if last is None or self.knot is None:
-            self.knot = Knot(reading.time_ns, 0, 0)
+            self.first = self.knot = Knot(reading.time_ns, 0, 0)
         elif reading.time_ns <= last.time_ns:
             return
         else:
