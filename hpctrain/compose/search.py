@@ -13,6 +13,7 @@ from hpctrain.compose.clock import RunClock
 from hpctrain.compose.search_outcome import Found, SearchResult
 from hpctrain.compose.search_past import check_same_space, history_of, warm_records
 from hpctrain.compose.search_setup import (
+    check_end,
     objective_of,
     search_config,
     search_topology,
@@ -21,7 +22,7 @@ from hpctrain.compose.search_setup import (
 )
 from hpctrain.compose.start import connect, on_signals, or_exit, seconds_left, together
 from hpctrain.compose.stores import TimedNotebook, open_store
-from hpctrain.errors import HpctrainError
+from hpctrain.errors import ConfigError, HpctrainError
 from hpctrain.report.console import seen_by
 from hpctrain.report.progress import ProgressDisplay
 from hpctrain.report.search_summary import print_search
@@ -86,6 +87,11 @@ def _checked(
     settings: Mapping[str, Any],
     objective: Objective | None = None,
 ) -> tuple[Space, RunConfig]:
+    if objective is not None and not callable(objective):
+        raise ConfigError(
+            f"hpctrain.search(): objective: {objective!r} is not allowed; give a function of a "
+            "candidate"
+        )
     checked = space if isinstance(space, Space) else Space(space)
     return checked, search_config(checked, settings, objective)
 
@@ -99,6 +105,8 @@ def _run(
 
         terminal = seen_by(launcher.terminal, launcher.is_rank)
         return search_upstream(config, space, objective, world), terminal
+    left_s = seconds_left(launcher, config.checkpoint.margin_s)
+    together(world, lambda: check_end(config, space, inf if left_s is None else left_s))
     run = SearchRun(config, space, world, launcher)
     return run.run(objective), run.terminal
 

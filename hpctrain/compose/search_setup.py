@@ -6,13 +6,17 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from itertools import pairwise
+from math import inf
 from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 from hpctrain.core.topology import Topology, plan_topology
 from hpctrain.errors import ConfigError
 from hpctrain.searching.breeding.make import make_propagator
 from hpctrain.searching.fidelity import Fidelity, MedianRule, SuccessiveHalving
 from hpctrain.searching.history import History
+from hpctrain.searching.knowledge import SMALL_SPACE
 from hpctrain.searching.propagator import Propagator
 from hpctrain.searching.settings import SearchSettings
 from hpctrain.searching.space import Constraint, Space
@@ -113,6 +117,21 @@ def space_of(config: RunConfig) -> Space:
     return Space.from_table(search.space, f"{config.source}: search.space", constraint)
 
 
+def check_end(config: RunConfig, space: Space, allocation_s: float) -> None:
+    """Refuse a search that nothing ends.
+
+    Raises:
+        ConfigError: with what would end it.
+    """
+    search = config.search
+    finite = space.num_allowed(SMALL_SPACE) is not None and search.duplicates == "reuse"
+    if allocation_s == inf and not finite and not Stop(**search.stop.model_dump()).ends:
+        raise ConfigError(
+            f"{config.source}: search.stop: nothing is sure to end this search; give evaluations, "
+            "hours, patience or cost"
+        )
+
+
 def settings_of(
     config: RunConfig, space: Space, history: History, allocation_s: float
 ) -> SearchSettings:
@@ -124,6 +143,7 @@ def settings_of(
     search = config.search
     make = _maker(config, space)
     make()  # what is wrong with it shows before the search begins
+    space.sample(np.random.default_rng(config.seed))  # and what is wrong with a constraint
     travel = Travel(
         search.migration.pattern, search.migration.probability, search.migration.moves,
         search.migration.choice,
@@ -194,9 +214,11 @@ def _given(space: Space, config: RunConfig) -> list[tuple[float, ...]]:
     return genomes
 
 
-def _as_table(stop: Stop | Mapping[str, Any] | int) -> dict[str, Any]:
+def _as_table(stop: object) -> object:
     """What a script may say about the end: a number is one of evaluations."""
     if isinstance(stop, int):
         return {"evaluations": stop}
+    if not isinstance(stop, Mapping | Stop):
+        return stop  # the settings say what is allowed
     values = dict(stop) if isinstance(stop, Mapping) else asdict(stop)
     return {key: value for key, value in values.items() if value is not None}

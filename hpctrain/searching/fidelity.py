@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
-from math import isfinite, nan
+from math import isfinite, log, nan
 from typing import Protocol
 
 from hpctrain.errors import ConfigError
@@ -58,10 +58,11 @@ class SuccessiveHalving:
             raise ConfigError(f"fidelity.factor: {self.factor} is not allowed; give more than 1")
 
     def is_rung(self, step: int) -> bool:
-        at = float(self.first_step)
-        while at < step - 0.5:
-            at *= self.factor
-        return step == round(at)
+        if step < self.first_step:
+            return False
+        near = round(log(step / self.first_step) / log(self.factor))
+        rungs = (self.first_step * self.factor**k for k in range(max(0, near - 1), near + 2))
+        return any(step == round(at) for at in rungs)
 
     def verdict(self, rung: Rung, value: float) -> str:
         if not isfinite(value):

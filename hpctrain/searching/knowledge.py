@@ -74,7 +74,7 @@ class Knowledge:
     @property
     def exhausted(self) -> bool:
         """Has every configuration been evaluated, as far as known here?"""
-        size = self._settings.space.size
+        size = self._settings.space.num_allowed(SMALL_SPACE)
         return size is not None and len(self.memory) >= size
 
     def breed(self, number: int) -> tuple[Genome, str]:

@@ -11,7 +11,7 @@ These are plain values; the `Space` checks them, because it knows their names, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -203,6 +203,18 @@ Shorthand = (
     | None
 )
 
+
+def values_of(gene: Gene) -> Iterator[float]:
+    """All values of a gene that has a `count`."""
+    count = gene.count
+    assert count is not None
+    for k in range(count):
+        if isinstance(gene, Choice):
+            yield float(k)
+        else:
+            yield min(float(gene.low + k * (gene.step or 1)), float(gene.high))
+
+
 _VALUES = "a value must be a bool, an int, a finite float, a str or None"
 _RANGE_KEYS = frozenset({"low", "high", "log", "step", "when"})
 
@@ -269,6 +281,8 @@ def _range_problems(range_: Float | Int, what: str, is_right: Any) -> list[str]:
             f"low is {range_.low} and high {range_.high}, but low must be below high; "
             "a constant is written as the number alone"
         ]
+    if not isfinite(range_.high - range_.low):
+        return [f"low is {range_.low} and high {range_.high}, which is too far apart for a float"]
     if range_.log and range_.low <= 0:
         return [f"low is {range_.low}, but a logarithmic range must be above 0"]
     return []

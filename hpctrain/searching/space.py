@@ -7,7 +7,7 @@ the option's index of a Choice, and `INACTIVE` where a conditional parameter doe
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from math import nan, prod
 from typing import Any
@@ -33,6 +33,7 @@ from hpctrain.searching.parameters import (
     Shorthand,
     Value,
     parameter_from,
+    values_of,
 )
 from hpctrain.searching.record import Genome
 from hpctrain.searching.scale import scale_of
@@ -73,6 +74,10 @@ class Space:
             ConfigError: with a line for each thing that is wrong.
         """
         self.parameters = _checked(parameters, where)
+        if constraint is not None and not callable(constraint):
+            raise ConfigError(
+                f"{where}: the constraint is {constraint!r}; give a function of a configuration"
+            )
         self.constraint = constraint
         self.where = where
         genes: dict[str, Gene] = {
@@ -97,6 +102,7 @@ class Space:
         self._may_lack = any(self._conditions.values())
         self._line = _line(self.genes)
         self.size = self._counted()
+        self._num_allowed: int | None = None
 
     @classmethod
     def from_table(
@@ -186,8 +192,31 @@ class Space:
         return self._fill(gene)
 
     def is_valid(self, genome: Sequence[float]) -> bool:
-        """Does the constraint allow it?"""
-        return self.constraint is None or bool(self.constraint(self.decode(genome)))
+        """Does the constraint allow it?
+
+        Raises:
+            ConfigError: if the constraint fails.
+        """
+        if self.constraint is None:
+            return True
+        config = self.decode(genome)
+        try:
+            return bool(self.constraint(config))
+        except Exception as error:
+            raise ConfigError(
+                f"{self.where}: the constraint fails with {type(error).__name__}: {error}, for "
+                f"{config}; let it return true or false for every configuration"
+            ) from error
+
+    def num_allowed(self, at_most: int) -> int | None:
+        """How many configurations the constraint allows; None if more than `at_most` are there."""
+        if self.size is None or self.size > at_most:
+            return None
+        if self.constraint is None:
+            return self.size
+        if self._num_allowed is None:
+            self._num_allowed = sum(map(self.is_valid, self._every()))
+        return self._num_allowed
 
     def first_valid(self, make: Callable[[], Genome], draws: np.random.Generator) -> Genome:
         """What `make` gives, asked again while the constraint forbids it; in the end, a sample."""
@@ -207,6 +236,22 @@ class Space:
     def fingerprint(self) -> str:
         """The same for the same parameters in the same order; the constraint does not count."""
         return sha256(json.dumps(self.describe()).encode()).hexdigest()[:16]
+
+    def _every(self) -> Iterator[Genome]:
+        """All genomes of a space that can be counted."""
+
+        def after(place: int, genome: list[float]) -> Iterator[Genome]:
+            if place == len(self._order):
+                yield tuple(genome)
+                return
+            i = self._order[place]
+            applies = holds(self._gene_conditions[i], genome)
+            for x in values_of(self.genes[i]) if applies else (INACTIVE,):
+                genome[i] = x
+                yield from after(place + 1, genome)
+            genome[i] = INACTIVE
+
+        return after(0, [INACTIVE] * self.num_genes)
 
     def _fill(self, gene: Callable[[int], float]) -> Genome:
         """A genome of `gene(i)` for each gene that applies, asked for parents first."""
@@ -265,9 +310,17 @@ def _line(genes: Sequence[Gene]) -> tuple[NDArray[np.float64], NDArray[np.float6
 
 
 def _checked(shorthand: Mapping[str, Shorthand], where: str) -> dict[str, Parameter]:
+    if not isinstance(shorthand, Mapping):
+        raise ConfigError(
+            f"{where} is {shorthand!r}, but must be a table of parameters by name, such as "
+            '{"lr": (1e-4, 1e-1)}'
+        )
     parameters: dict[str, Parameter] = {}
     problems: dict[str, list[str]] = {}
     for name, short in shorthand.items():
+        if not _may_be_name(name):
+            problems[name] = [f"{name!r} cannot be a name; give a text without '/'"]
+            continue
         try:
             parameters[name] = parameter_from(short)
         except ValueError as error:
@@ -282,6 +335,11 @@ def _checked(shorthand: Mapping[str, Shorthand], where: str) -> dict[str, Parame
     if lines:
         raise ConfigError("\n".join(lines))
     return parameters
+
+
+def _may_be_name(name: object) -> bool:
+    """Can it be a column of the run store?"""
+    return isinstance(name, str) and bool(name) and "/" not in name and "\0" not in name
 
 
 def _described(parameter: Parameter) -> Any:

@@ -46,7 +46,7 @@ class Travel:
             ConfigError: if a matrix does not fit the islands.
         """
         islands = range(num_islands)
-        if self.pattern == "none" or num_islands == 1:
+        if self.pattern == "none" or (num_islands == 1 and isinstance(self.pattern, str)):
             return tuple((0,) * num_islands for _ in islands)
         if self.pattern == "ring":
             return tuple(tuple(int(j == (i + 1) % num_islands) for j in islands) for i in islands)

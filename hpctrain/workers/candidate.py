@@ -9,7 +9,6 @@ from typing import Any
 
 from hpctrain.core.seeds import stream
 
-
 LARGEST_STEP = 2**53
 
 

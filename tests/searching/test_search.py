@@ -420,3 +420,12 @@ def test_a_signal_at_one_worker_ends_the_search_everywhere() -> None:
     assert all(driver.finished for driver in found.simulator.drivers)
     assert found.seconds < 10.1
     assert [row["outcome"] for row in rows.of("candidate")].count("cancelled") == 5
+
+
+@pytest.mark.parametrize("factor", [1.0 + 1e-9, 1.5, 3.0])
+def test_rungs_are_powers_of_the_factor_however_small_it_is(factor: float) -> None:
+    rule = SuccessiveHalving(2, factor)
+    steps = [step for step in range(30) if rule.is_rung(step)]
+    expected = {1.5: [2, 3, 4, 7, 10, 15, 23], 3.0: [2, 6, 18]}
+    assert steps == expected.get(factor, list(range(2, 30)))
+    assert not rule.is_rung(10**15 + 1) or factor < 1.1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import signature
+from math import inf
 from typing import Any
 
 from hpctrain.errors import ConfigError
@@ -68,6 +69,26 @@ def make_propagator(name: str, space: Space, seed: int = 0, **options: Any) -> P
             f"the propagator {name} has no option {', '.join(unknown)}; "
             f"allowed: {', '.join(allowed) or 'none'}"
         )
+    for option, value in options.items():
+        _check_option(name, option, value, parameters[option].default)
     if "seed" in parameters:
         options["seed"] = seed
     return maker(space, **options)
+
+
+def _check_option(name: str, option: str, value: object, default: object) -> None:
+    """Refuse a value of another kind than the default.
+
+    Raises:
+        ConfigError: with what is allowed.
+    """
+    if isinstance(default, bool) or not isinstance(default, int | float):
+        return
+    kinds = (int,) if isinstance(default, int) else (int, float)
+    least = 1 if isinstance(default, int) and default else 0
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value < inf:
+        what = "an integer" if kinds == (int,) else "a number"
+        raise ConfigError(
+            f"search.options.{option}: {value!r} is not allowed for the propagator {name}; give "
+            f"{what} of at least {least} (default: {default})"
+        )
