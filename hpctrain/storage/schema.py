@@ -35,6 +35,8 @@ KINDS: dict[str, str] = {
     "search_worker": "what one worker had done by the end of (a part of) a search",
     "event": "something that happened to the run",
     "phase": "one interval of a rank's time (reserved)",
+    "energy_sample": "what one device of a host used between two looks at its sensor",
+    "energy": "what a host used in one interval of the run: a round, a candidate, or all of it",
 }
 
 _ROWS: dict[str, tuple[tuple[str, Dtype, str, str], ...]] = {
@@ -158,6 +160,36 @@ _ROWS: dict[str, tuple[tuple[str, Dtype, str, str], ...]] = {
         ("worker", "i8", "", "worker of the rank"),
         ("phase", "str", "", "compute, exchange, wait, evaluate, checkpoint"),
         ("duration_s", "f8", "s", "length of the interval"),
+    ),
+    "energy_sample": (
+        ("time_s", "f8", "s", "second look, since the start of the run"),
+        ("worker", "i8", "", "worker of the rank that looks"),
+        ("host", "str", "", "name of the host"),
+        ("device", "str", "", "name of the device on that host"),
+        ("component", "str", "", "package, dram, gpu, module, node"),
+        ("duration_s", "f8", "s", "time between the looks"),
+        ("joules", "f8", "J", "energy used in it, as far as it is known"),
+        ("watts", "f8", "W", "mean power over the time for which the energy is known"),
+        ("coverage", "f8", "", "share of the time for which the energy is known"),
+        ("quality", "str", "", "measured (by a sensor) or estimate (by a model)"),
+    ),
+    "energy": (
+        ("time_s", "f8", "s", "end of the interval, since the start of the run"),
+        ("worker", "i8", "", "worker whose interval it is"),
+        ("scope", "str", "", "round, candidate, or run: what the interval is"),
+        ("number", "i8", "", "number of the round or candidate"),
+        ("host", "str", "", "name of the host"),
+        ("duration_s", "f8", "s", "length of the interval"),
+        ("joules", "f8", "J", "of the host; parts of a module or node are not added to it"),
+        ("package_j", "f8", "J", "processors; missing without a sensor, as are the next four"),
+        ("dram_j", "f8", "J", "memory"),
+        ("gpu_j", "f8", "J", "GPUs"),
+        ("module_j", "f8", "J", "superchips: processor, memory and GPU together"),
+        ("node_j", "f8", "J", "the whole host"),
+        ("low_j", "f8", "J", "lower bound of `joules`; the same where it is measured"),
+        ("high_j", "f8", "J", "upper bound of `joules`"),
+        ("coverage", "f8", "", "share of the interval for which the energy is known"),
+        ("quality", "str", "", "measured, partial (under 99 % covered), estimate, none"),
     ),
 }
 
