@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Mapping, Sequence
 from math import inf, nan
 from pathlib import Path
@@ -22,7 +23,7 @@ from hpctrain.compose.search_setup import (
 )
 from hpctrain.compose.start import connect, on_signals, or_exit, seconds_left, together
 from hpctrain.compose.stores import TimedNotebook, open_store
-from hpctrain.errors import ConfigError, HpctrainError
+from hpctrain.errors import ConfigError, HpctrainError, RunStoreError
 from hpctrain.report.console import seen_by
 from hpctrain.report.progress import ProgressDisplay
 from hpctrain.report.search_summary import print_search
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from hpctrain.cluster.launcher import Launcher
     from hpctrain.config import RunConfig
     from hpctrain.runtime.ports import World
+
+logger = logging.getLogger(__name__)
 
 
 def search_with(
@@ -175,9 +178,12 @@ class SearchRun:
         result = self._result()
         if self.world.rank == 0:
             self.notebook.note("event", {"kind": "finish", "text": result.reason})
-        self.notebook.write_kept()
         self.mailbox.close()
-        self.store.close()
+        try:
+            self.notebook.write_kept()
+            self.store.close()
+        except RunStoreError as error:  # what was found is still worth returning
+            logger.error("the last rows are lost, and a resume evaluates them again: %s", error)
         return result
 
     def _make_loop(self) -> SearchLoop:

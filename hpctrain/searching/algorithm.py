@@ -110,6 +110,7 @@ class IslandSearch:
             desk=self._desk(me, members),
             knowledge=Knowledge(me, members, self.settings, self._wire, traveller),
             rungs=Rungs(self.settings.fidelity),
+            longest_s=self.settings.history.tally.mean_s,  # until something is known of this part
         )
 
     def step(

@@ -284,7 +284,7 @@ class Desk:
 
     @property
     def _mean_s(self) -> float:
-        return self.tally.busy_s / max(1, self.tally.ended)
+        return self.tally.mean_s
 
     def _affordable(self, count: int) -> int:
         """With a budget of cost: what still fits it, with all that is under way."""

@@ -122,6 +122,11 @@ class Tally:
         self.cost += cost
 
     @property
+    def mean_s(self) -> float:
+        """Seconds of an evaluation, those of no time at all included."""
+        return self.busy_s / max(1, self.ended)
+
+    @property
     def ended(self) -> int:
         """Candidates that need not be looked at again."""
         return self.finished + self.failed + self.stopped + self.cancelled + self.reused

@@ -219,6 +219,15 @@ def test_hours_end_the_search_and_nothing_is_begun_that_would_take_longer(
     assert 4 * 35 <= len(done.numbers) <= 4 * 36
 
 
+def test_after_a_resume_nothing_is_begun_that_would_take_longer_than_before(
+    simulate: Simulate,
+) -> None:
+    past = History(ended=((0, 4),), tally=Tally(finished=4, busy_s=4 * 4000.0))
+    done = simulate(stop=Stop(hours=1.0), history=past)
+    assert done.candidates == []
+    assert done.all_finished
+
+
 def test_the_end_of_the_time_cancels_what_is_longer_than_expected(simulate: Simulate) -> None:
     def imagine(worker: int, order: Evaluate) -> Imagined:
         steps = [(step, 1.0) for step in range(1, 100)]
