@@ -99,6 +99,17 @@ def _checked(
     return checked, search_config(checked, settings, objective)
 
 
+def _check_same(first: Mapping[str, Any], space: Space, config: RunConfig) -> None:
+    """A script may make another space on every rank, by accident."""
+    mine = space.describe()
+    for name in {**first, **mine}:
+        if first.get(name) != mine.get(name):
+            raise ConfigError(
+                f"{config.source}: search.space.{name}: is {mine.get(name)} on one rank and "
+                f"{first.get(name)} on the first; make the same space on all ranks"
+            )
+
+
 def _run(
     config: RunConfig, space: Space, objective: Objective, world: World, launcher: Launcher
 ) -> tuple[SearchResult, bool | None]:
@@ -136,6 +147,8 @@ class SearchRun:
         self.world = world
         self.topology = together(world, lambda: search_topology(config, world))
         self.space = together(world, lambda: space or space_of(config))
+        first = world.share(self.space.describe())
+        together(world, lambda: _check_same(first, self.space, config))
         history, time_s = self._past()
         self.clock = RunClock(time_s)
         left_s = seconds_left(launcher, config.checkpoint.margin_s)

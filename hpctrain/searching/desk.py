@@ -33,6 +33,8 @@ FAIR = 4  # a block is at most this fraction of an even share of what is left
 CLEARLY = 1.5  # times: durations are only known as a mean of the past
 SLOWEST = 1e-6  # of the rate of all: what remains of sums when all others have left
 PREPARE = 4  # blocks that the desk of an island asks for ahead of its workers
+FREE = 10  # evaluations beside one per worker: so many may cost nothing
+COSTS_NOTHING = "no evaluation has reported a cost, so the budget would never be spent"
 SPENT = "all evaluations are done"
 
 
@@ -227,6 +229,14 @@ class Desk:
             yield from self.close(f"no improvement in {patience} evaluations", False)
         elif cost is not None and self.tally.cost >= cost:
             yield from self.close(f"the budget of {cost:g} is spent", False)
+        elif cost is not None and self._never_spent():
+            yield from self.close(COSTS_NOTHING, False)
+
+    def _never_spent(self) -> bool:
+        """Is a budget all that would end the search, and nothing has a cost?"""
+        stop, enough = self.stop, self.num_workers + FREE
+        only = stop.evaluations is None and stop.hours is None and stop.patience is None
+        return only and not self.tally.cost and self.tally.finished > enough
 
     def _serve(self) -> Iterator[Command]:
         """Give to those who wait what there is."""

@@ -195,6 +195,14 @@ def test_a_signal_ends_a_search_in_good_order(tmp_path: Path) -> None:
     assert done_numbers(tmp_path) == list(range(more))
 
 
+def test_ranks_that_make_different_spaces_are_refused(tmp_path: Path) -> None:
+    program = ROOT / "tests" / "programs" / "two_spaces.py"
+    answer = run(2, program, tmp_path / "run", code=2)
+    assert "search.space.x: is {'low': 0.0, 'high': 2.0} on one rank and" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_another_space_is_refused_and_a_warm_start_is_the_way_out(tmp_path: Path) -> None:
     path = config(tmp_path, evaluations=30)
     run(2, "search", path)

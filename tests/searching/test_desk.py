@@ -188,3 +188,12 @@ def test_a_target_that_was_reached_before_a_resume_ends_the_search_at_once() -> 
     of = desk(10, target=0.5)
     of.tally.best_loss = 0.4
     assert ask(of, 0)[0].message == StopSearch("the target of 0.5 is reached", False)
+
+
+def test_a_budget_that_nothing_is_paid_from_ends_the_search() -> None:
+    of = desk(1000, cost=5.0)
+    for _ in range(12):
+        ask(of, 0, done=Tally(finished=1))
+    assert of.closed is None
+    ask(of, 0, done=Tally(finished=1))
+    assert of.closed == "no evaluation has reported a cost, so the budget would never be spent"
