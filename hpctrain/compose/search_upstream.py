@@ -13,6 +13,7 @@ from hpctrain.compose.start import together
 from hpctrain.compose.stores import TimedNotebook, open_store
 from hpctrain.core.seeds import stream
 from hpctrain.errors import ConfigError
+from hpctrain.searching.algorithm import with_usable_losses
 from hpctrain.searching.messages import Evaluate, Evaluation
 from hpctrain.searching.record import Record
 from hpctrain.searching.rows import candidate_row
@@ -57,7 +58,7 @@ def search_upstream(
         candidate = Candidate(
             order.config, order.number, config.seed, place, _unheard, _unheard_alone
         )
-        evaluation = evaluate(objective, candidate, search.timeout_s)
+        evaluation = with_usable_losses(evaluate(objective, candidate, search.timeout_s), 1)
         row = candidate_row(order, evaluation, 1, island, "propulate", began_s)
         notebook.note("candidate", row)
         if evaluation.outcome == "done":
@@ -92,7 +93,13 @@ def search_upstream(
 def _engine(config: RunConfig) -> Any:
     search = config.search
     stop = search.stop
-    if stop.evaluations is None or stop.hours or stop.patience or stop.cost or stop.target:
+    if (
+        stop.evaluations is None
+        or stop.hours
+        or stop.patience
+        or stop.cost
+        or stop.target is not None
+    ):
         raise ConfigError(
             f"{config.source}: search.stop: propulate ends after a fixed number of evaluations per "
             'rank; give evaluations and nothing else, or use engine = "hpctrain"'

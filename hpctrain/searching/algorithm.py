@@ -243,16 +243,7 @@ class IslandSearch:
         """What counts as done, as failed, and as stopped by a rule."""
         if evaluation.outcome == "cancelled" and state.verdict:
             return replace(evaluation, outcome="stopped", reason=state.verdict)
-        if evaluation.outcome != "done":
-            return evaluation
-        losses, expected = evaluation.losses, self.settings.num_objectives
-        if len(losses) != expected:
-            reason = f"the objective gave {len(losses)} losses instead of {expected}"
-            return replace(evaluation, outcome="failed", reason=reason)
-        for loss in losses:
-            if not isfinite(loss):
-                return replace(evaluation, outcome="failed", reason=f"the loss is {loss}")
-        return evaluation
+        return with_usable_losses(evaluation, self.settings.num_objectives)
 
     def _record(self, state: SearchState, order: Evaluate, evaluation: Evaluation) -> Record:
         if evaluation.outcome != "done":
@@ -317,6 +308,20 @@ class IslandSearch:
                 children[others[0]] = Child(len(others))
         stock = Stock(history.left(stop.evaluations))
         return Desk(None, children, stock, stop, replace(history.tally))
+
+
+def with_usable_losses(evaluation: Evaluation, num_objectives: int) -> Evaluation:
+    """It has failed if it is done with another number of losses, or one that is no number."""
+    if evaluation.outcome != "done":
+        return evaluation
+    losses = evaluation.losses
+    if len(losses) != num_objectives:
+        reason = f"the objective gave {len(losses)} losses instead of {num_objectives}"
+        return replace(evaluation, outcome="failed", reason=reason)
+    for loss in losses:
+        if not isfinite(loss):
+            return replace(evaluation, outcome="failed", reason=f"the loss is {loss}")
+    return evaluation
 
 
 def _count(state: SearchState, record: Record, evaluation: Evaluation) -> None:

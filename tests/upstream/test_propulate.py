@@ -32,6 +32,7 @@ from propulate.propagators import (
     SelectUniform,
 )
 
+import hpctrain as ht
 from hpctrain.adapters.propulate_checkpoint import read_checkpoint
 from hpctrain.adapters.propulate_limits import SoundIndividual, Translation
 from hpctrain.adapters.propulate_propagator import UpstreamPropagator
@@ -245,3 +246,26 @@ y = {{ low = -5.0, high = 5.0 }}
     assert sorted(table["number"]) == list(range(80))
     assert "every rank has done its share" in answer.stdout
     assert np.isfinite(table["loss"]).all()
+
+
+def test_the_upstream_engine_counts_a_loss_that_is_no_number_as_failed(tmp_path: Path) -> None:
+    def objective(candidate: Any) -> Any:
+        return {3: (1.0, 2.0), 5: float("nan")}.get(candidate.number, candidate["x"] ** 2)
+
+    result = ht.search(
+        objective, {"x": (-5.0, 5.0)}, stop=20, engine="propulate",
+        run_dir=str(tmp_path / "run"), progress="none",
+    )  # fmt: skip
+    assert (result.evaluations, result.failed) == (18, 2)
+    assert 0.0 <= result.best.loss < 25.0
+
+
+def test_a_target_of_zero_is_refused_by_the_upstream_engine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        ht.search(
+            lambda candidate: 1.0, {"x": (-5.0, 5.0)}, stop={"evaluations": 20, "target": 0.0},
+            engine="propulate", run_dir=str(tmp_path / "run"),
+        )  # fmt: skip
+    assert "propulate ends after a fixed number" in capsys.readouterr().err
