@@ -170,13 +170,13 @@ def _config(row: Row) -> dict[str, Any]:
 
 
 def _count(tally: Tally, row: Row, record: Record) -> None:
+    """Cancelled candidates are evaluated again: only what they have cost stays."""
     outcome = row["outcome"]
     tally.add(
         Tally(
             finished=int(outcome == "done"),
             failed=int(outcome == "failed"),
             stopped=int(outcome == "stopped"),
-            cancelled=int(outcome == "cancelled"),
             reused=int(outcome == "reused"),
             busy_s=float(row.get("took_s", 0.0)),
             cost=float(row.get("cost", 0.0)),

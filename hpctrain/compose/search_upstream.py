@@ -108,12 +108,20 @@ def _engine(config: RunConfig) -> Any:
         ("ranks_per_worker", search.ranks_per_worker, 1),
         ("objectives", search.objectives, 1),
         ("fidelity.rule", search.fidelity.rule, "none"),
+        ("duplicates", search.duplicates, "reuse"),
+        ("initial", list(search.initial), []),
+        ("warm_start", list(search.warm_start), []),
     ):
         if value != allowed:
             raise ConfigError(
                 f'{config.source}: search.{key}: {value!r} is not allowed with engine = "propulate"'
                 f'; give {allowed!r}, or use engine = "hpctrain"'
             )
+    if config.checkpoint.resume:
+        raise ConfigError(
+            f'{config.source}: checkpoint.resume: true is not allowed with engine = "propulate"; '
+            "choose another run_dir"
+        )
     return upstream(config.source, "propulate_engine")
 
 

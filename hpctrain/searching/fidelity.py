@@ -9,7 +9,7 @@ from typing import Protocol
 
 from hpctrain.errors import ConfigError
 
-MOST_VALUES = 2048  # per step; beyond that the values are thinned out evenly
+MOST_VALUES = 2048  # per rung; beyond that the values are thinned out evenly
 
 
 @dataclass(slots=True)
@@ -28,8 +28,12 @@ class Rung:
 class Fidelity(Protocol):
     """A rule that ends candidates early."""
 
-    def is_rung(self, step: int) -> bool:
-        """Are values of `step` compared?"""
+    def rung_of(self, step: int) -> int | None:
+        """The rung that a value at `step` belongs to; None if it is not compared.
+
+        The first value of a candidate in a rung counts, so that it does not matter whether
+        objectives report at just the steps of the rungs.
+        """
         ...
 
     def verdict(self, rung: Rung, value: float) -> str:
@@ -57,12 +61,13 @@ class SuccessiveHalving:
         if not self.factor > 1:
             raise ConfigError(f"fidelity.factor: {self.factor} is not allowed; give more than 1")
 
-    def is_rung(self, step: int) -> bool:
+    def rung_of(self, step: int) -> int | None:
+        """The largest `first_step * factor**k` up to `step`."""
         if step < self.first_step:
-            return False
+            return None
         near = round(log(step / self.first_step) / log(self.factor))
-        rungs = (self.first_step * self.factor**k for k in range(max(0, near - 1), near + 2))
-        return any(step == round(at) for at in rungs)
+        rungs = (round(self.first_step * self.factor**k) for k in range(near - 1, near + 2))
+        return max((rung for rung in rungs if rung <= step), default=self.first_step)
 
     def verdict(self, rung: Rung, value: float) -> str:
         if not isfinite(value):
@@ -86,8 +91,12 @@ class MedianRule:
     first_step: int = 1
     at_least: int = 5
 
-    def is_rung(self, step: int) -> bool:
-        return step >= self.first_step
+    def rung_of(self, step: int) -> int | None:
+        """The step's first two digits: ninety rungs to 999, ninety more to 9,999, and so on."""
+        if step < self.first_step:
+            return None
+        grain: int = 10 ** max(0, len(str(step)) - 2)
+        return max(self.first_step, step - step % grain)
 
     def verdict(self, rung: Rung, value: float) -> str:
         if not isfinite(value):
@@ -106,21 +115,23 @@ class Rungs:
     """The rungs that one worker knows of."""
 
     rule: Fidelity | None
-    by_step: dict[int, Rung] = field(default_factory=dict)
+    by_rung: dict[int, Rung] = field(default_factory=dict)
     _known: dict[tuple[int, int], None] = field(default_factory=dict)
 
     def learn(self, number: int, step: int, value: float) -> bool:
-        """Take in a value; True if it was news."""
-        if self.rule is None or not self.rule.is_rung(step) or (number, step) in self._known:
+        """Take in a value; True if it was news: the first of a candidate in its rung."""
+        at = None if self.rule is None else self.rule.rung_of(step)
+        if at is None or (number, at) in self._known:
             return False
-        self._known[number, step] = None
+        self._known[number, at] = None
         if len(self._known) > MOST_VALUES:
             del self._known[next(iter(self._known))]
-        self.by_step.setdefault(step, Rung()).add(value)
+        self.by_rung.setdefault(at, Rung()).add(value)
         return True
 
     def verdict(self, step: int, value: float = nan) -> str:
         """Why a candidate with `value` at `step` should end; empty if it may go on."""
-        if self.rule is None or step not in self.by_step:
+        at = None if self.rule is None else self.rule.rung_of(step)
+        if self.rule is None or at not in self.by_rung:
             return ""
-        return self.rule.verdict(self.by_step[step], value)
+        return self.rule.verdict(self.by_rung[at], value)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpctrain.core.events import Reported
-from hpctrain.searching.fidelity import MedianRule, SuccessiveHalving
+from hpctrain.searching.fidelity import MedianRule, Rungs, SuccessiveHalving
 from hpctrain.searching.history import History, ranges_of
 from hpctrain.searching.messages import Evaluate, Interim, Tally
 from hpctrain.searching.population import Needs
@@ -187,7 +187,7 @@ def test_a_late_value_of_a_candidate_that_has_ended_says_nothing_about_the_next(
     driver = done.search.simulator.drivers[0]
     driver.handle(Reported(Interim(0, 1, 99.0)))
     assert done.rows.of("candidate_value") == []
-    assert driver.state.rungs.by_step == {}
+    assert driver.state.rungs.by_rung == {}
 
 
 def test_a_target_ends_the_search(simulate: Simulate) -> None:
@@ -434,7 +434,24 @@ def test_a_signal_at_one_worker_ends_the_search_everywhere() -> None:
 @pytest.mark.parametrize("factor", [1.0 + 1e-9, 1.5, 3.0])
 def test_rungs_are_powers_of_the_factor_however_small_it_is(factor: float) -> None:
     rule = SuccessiveHalving(2, factor)
-    steps = [step for step in range(30) if rule.is_rung(step)]
+    steps = [step for step in range(30) if rule.rung_of(step) == step]
     expected = {1.5: [2, 3, 4, 7, 10, 15, 23], 3.0: [2, 6, 18]}
     assert steps == expected.get(factor, list(range(2, 30)))
-    assert not rule.is_rung(10**15 + 1) or factor < 1.1
+    assert rule.rung_of(10**15 + 1) <= 10**15 + 1
+
+
+def test_a_value_after_a_rung_counts_for_it_once() -> None:
+    rungs = Rungs(SuccessiveHalving(3, 3.0))
+    assert not rungs.learn(7, 2, 1.0)
+    assert rungs.learn(7, 4, 1.0)
+    assert not rungs.learn(7, 8, 1.0)
+    assert rungs.learn(7, 10, 1.0)
+    assert sorted(rungs.by_rung) == [3, 9]
+
+
+def test_the_median_rule_remembers_few_steps_of_long_trainings() -> None:
+    rungs = Rungs(MedianRule(5, 5))
+    for step in range(20_000):
+        rungs.learn(1, step, 1.0)
+    assert len(rungs.by_rung) < 300
+    assert not rungs.learn(1, 4, 1.0)
