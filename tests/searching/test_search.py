@@ -455,3 +455,14 @@ def test_the_median_rule_remembers_few_steps_of_long_trainings() -> None:
         rungs.learn(1, step, 1.0)
     assert len(rungs.by_rung) < 300
     assert not rungs.learn(1, 4, 1.0)
+
+
+def test_the_end_of_the_allocation_ends_the_search_in_time(simulate: Simulate) -> None:
+    def slow(worker: int, order: Evaluate) -> Imagined:
+        return Imagined((1.0,), 100.0)
+
+    done = simulate(imagine=slow, stop=Stop(evaluations=10_000, hours=5.0), allocation_s=1000.0)
+    assert done.search.seconds <= 1000.01
+    assert done.reason == "the allocation ends"
+    assert {row["outcome"] for row in done.candidates} == {"done"}
+    assert done.all_finished
