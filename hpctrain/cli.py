@@ -155,6 +155,21 @@ def doctor(as_json: bool) -> NoReturn:
     sys.exit(examine(as_json))
 
 
+@main.group()
+def energy() -> None:
+    """What runs used: see docs/energy.md."""
+
+
+@energy.command("report")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="For programs instead of people.")
+def energy_report(run: Path, as_json: bool) -> NoReturn:
+    """Say what the training in the directory RUN used, by host and component."""
+    from hpctrain.compose.energy_report import report_energy
+
+    sys.exit(report_energy(run, as_json))
+
+
 @main.command(
     # What follows the ranks' own command is theirs, options included.
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}

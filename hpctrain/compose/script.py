@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -20,6 +21,7 @@ from hpctrain.compose.island_run import (
     pick_device,
     set_threads,
 )
+from hpctrain.compose.metering import energy_used, start_metering
 from hpctrain.compose.outcome import save_outcome, summarise
 from hpctrain.compose.recordings import journal_for
 from hpctrain.compose.start import (
@@ -85,6 +87,8 @@ class Run:
         self._store = open_store(config, world, topology, at_s, script=script)
         self._notebook = TimedNotebook(self._store, self._clock, me.id, me.island)
         world.before_abort = self._note_abort
+        run_id = self._store.identity["run_id"]
+        self._meter = start_metering(config, world, run_id, self._notebook, self._clock)
         self._run: IslandRun | None = None
         shard = (world.rank, world.size) if config.topology.data == "shard" else (0, 1)
         self._own = Belongings(shard, config.seed, self._count, self._between_batches)
@@ -143,6 +147,7 @@ class Run:
         session = self._run.session
         session.attach(optimizer)
         session.pauses_later = bool(self._own.loaders)
+        session.on_round = lambda order: self._meter.round_begins(order.round)
         on_signals(self.config.checkpoint.signals, session.request_stop)
         self._run.start()
         self._began_s, self._began_steps = perf_counter(), session.steps_done
@@ -206,6 +211,7 @@ class Run:
         save_outcome(self._run, self._notebook)
         self._run.save_the_end()
         summary = summarise(self._run, 1.0, {}, seconds, Path(self.config.run_dir))
+        summary = replace(summary, energy=energy_used(self._meter, self._world))
         self._close("finish", "the script has ended")
         if self.rank == 0 and self.config.progress.show != "none":
             print_summary(summary, seen_by(self._launcher.terminal, self._launcher.is_rank))
@@ -226,6 +232,7 @@ class Run:
         assert self._run is not None
         session = self._run.session
         self._store.fold_if_due()
+        self._meter.poll()
         taken = session.steps_done - self._began_steps
         if taken == STEPS_TO_TIME:
             self._run.maybe_serve((perf_counter() - self._began_s) / taken)
@@ -274,6 +281,7 @@ class Run:
     def _close(self, kind: Literal["finish", "stop", "abort"], text: str) -> None:
         self._closed = True
         self._progress.close()
+        self._meter.close()
         self._notebook.note("event", {"kind": kind, "text": text})
         self._notebook.write_kept()
         self._store.close()

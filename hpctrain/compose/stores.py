@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -85,7 +86,7 @@ class TimedNotebook:
     """Adds the run's time, the worker and its island to every row, and loses none to a full disk.
 
     Rows that cannot be written are kept in memory, in order, and written as soon as the disk has
-    room again.
+    room again. Several threads may note.
     """
 
     def __init__(self, store: RunStore, clock: RunClock, worker: int, island: int) -> None:
@@ -93,18 +94,20 @@ class TimedNotebook:
         self._clock = clock
         self._worker = worker
         self._island = island
+        self._lock = threading.RLock()
         self._kept: deque[tuple[str, dict[str, Any]]] = deque(maxlen=KEEP_ROWS)
 
     def note(self, kind: str, fields: Mapping[str, Any]) -> None:
         row = {"time_s": self._clock.now_s(), "worker": self._worker, **fields}
         if kind == "round":
             row["island"] = self._island
-        self._kept.append((kind, row))
-        try:
-            self.write_kept()
-        except RunStoreError as error:
-            if len(self._kept) == 1:
-                logger.warning("rows are kept in memory until the disk takes them: %s", error)
+        with self._lock:
+            self._kept.append((kind, row))
+            try:
+                self.write_kept()
+            except RunStoreError as error:
+                if len(self._kept) == 1:
+                    logger.warning("rows are kept in memory until the disk takes them: %s", error)
 
     def write_kept(self) -> None:
         """Write the rows that are still in memory.
@@ -112,6 +115,7 @@ class TimedNotebook:
         Raises:
             RunStoreError: if the disk still does not let us.
         """
-        while self._kept:
-            self._store.note(*self._kept[0])
-            self._kept.popleft()
+        with self._lock:
+            while self._kept:
+                self._store.note(*self._kept[0])
+                self._kept.popleft()

@@ -16,6 +16,7 @@ from hpctrain.compose.island_run import (
     pick_device,
     set_threads,
 )
+from hpctrain.compose.metering import HostMeter, energy_used, start_metering
 from hpctrain.compose.outcome import save_outcome, summarise
 from hpctrain.compose.recordings import journal_for, score_for
 from hpctrain.compose.start import (
@@ -112,6 +113,7 @@ class TrainLoop:
         replica = Replica(self.task.model, config.method.buffers == "average")
         self.store = self._open_store(topology, resumed, replica.numel) if keep else None
         self.notebook = self._notebook_over(self.store)
+        self.meter = self._start_meter() if keep and own_process else None
         self.pace = config.pace.factors[self.me.island] if config.pace.factors else 1.0
         self.trainer = self._make_trainer(None if keep else generators)
         self.journal = journal_for(config, self.me.id) if self.leads else None
@@ -166,6 +168,11 @@ class TrainLoop:
             return NullNotebook()
         self.world.before_abort = self._note_abort
         return TimedNotebook(store, self.clock, self.me.id, self.me.island)
+
+    def _start_meter(self) -> HostMeter:
+        assert self.store is not None
+        run_id = self.store.identity["run_id"]
+        return start_metering(self.config, self.world, run_id, self.notebook, self.clock)
 
     def _make_trainer(self, generators: OwnGenerators | None) -> Trainer:
         return Trainer(
@@ -224,6 +231,8 @@ class TrainLoop:
         self.run_.maybe_serve((perf_counter() - began_s) / STEPS_TO_TIME)
 
     def _at_round(self, order: TrainRound) -> None:
+        if self.meter is not None:
+            self.meter.round_begins(order.round)
         if order.steps == 0:
             return
         phases = self.run_.session.phases
@@ -234,6 +243,8 @@ class TrainLoop:
     def _at_pause(self) -> None:
         if self.store is not None:
             self.store.fold_if_due()
+        if self.meter is not None:
+            self.meter.poll()
         session = self.run_.session
         known = max(session.round.state.global_steps, session.steps_done)
         self.on_progress(known)
@@ -248,6 +259,8 @@ class TrainLoop:
         save_outcome(self.run_, self.notebook)
         self.run_.save_the_end()
         summary = summarise(self.run_, self.pace, losses, seconds, Path(self.config.run_dir))
+        if self.meter is not None:
+            summary = replace(summary, energy=energy_used(self.meter, self.world))
         self._close("finish", "the budget is spent")
         if self.world.rank == 0 and self.config.progress.show != "none":
             print_summary(summary, self.terminal)
@@ -278,6 +291,8 @@ class TrainLoop:
         return 1 if failed else 0
 
     def _close(self, kind: str, text: str) -> None:
+        if self.meter is not None:
+            self.meter.close()
         self.notebook.note("event", {"kind": kind, "text": text})
         if self.journal is not None:
             self.journal.close()

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr
 
+from hpctrain.config.energy import EnergyConfig
 from hpctrain.config.method import MethodConfig
 from hpctrain.config.search import SearchConfig
 from hpctrain.config.section import (
@@ -131,6 +132,7 @@ class RunConfig(Section):
     pace: PaceConfig = PaceConfig()
     runtime: RuntimeConfig = RuntimeConfig()
     progress: ProgressConfig = ProgressConfig()
+    energy: EnergyConfig = EnergyConfig()
     simulate: SimulateConfig = SimulateConfig()
     search: SearchConfig = SearchConfig()
 

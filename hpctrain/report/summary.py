@@ -42,6 +42,7 @@ class RunSummary:
     workers: tuple[IslandSummary, ...]
     losses: Mapping[str, float]
     run_dir: Path
+    energy: str = ""
 
 
 def print_summary(
@@ -72,6 +73,8 @@ def print_summary(
     if summary.losses:
         console.print(Text("\nHeld-out loss of the merged model", style="bold"))
         console.print(final_table(summary.losses))
+    if summary.energy:
+        console.print(Text(f"\n{summary.energy}"), soft_wrap=True)
     console.print(Text(f"\nThe run lies in {summary.run_dir}"), soft_wrap=True)
     console.print(Text(f"More about it: hpctrain show {summary.run_dir}"), soft_wrap=True)
 

@@ -170,6 +170,8 @@ _ROWS: dict[str, tuple[tuple[str, Dtype, str, str], ...]] = {
         ("duration_s", "f8", "s", "time between the looks"),
         ("joules", "f8", "J", "energy used in it, as far as it is known"),
         ("watts", "f8", "W", "mean power over the time for which the energy is known"),
+        ("low_j", "f8", "J", "lower bound of `joules`; the same where it is measured"),
+        ("high_j", "f8", "J", "upper bound of `joules`"),
         ("coverage", "f8", "", "share of the time for which the energy is known"),
         ("quality", "str", "", "measured (by a sensor) or estimate (by a model)"),
     ),

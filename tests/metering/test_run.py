@@ -1,0 +1,188 @@
+"""Energy from the sensors to the store, the summary and the report."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from hpctrain.compose.clock import RunClock
+from hpctrain.compose.metering import HostMeter, energy_used, start_metering
+from hpctrain.config import config_from_keywords
+from hpctrain.errors import ConfigError, MeteringError
+from hpctrain.report.energy_line import HostTotal, energy_line, energy_text
+from hpctrain.runtime.alone import AloneWorld
+from hpctrain.storage.read import open_run
+from tests.metering.trees import proc_stat, write, zone
+from tests.mpi.launching import ROOT, tiny_config
+
+WATTS = 200
+
+
+@dataclass
+class Pages:
+    """A notebook in memory."""
+
+    rows: list[tuple[str, dict]] = field(default_factory=list)
+
+    def note(self, kind, fields):
+        self.rows.append((kind, dict(fields)))
+
+    def of(self, kind, **wanted):
+        rows = [row for name, row in self.rows if name == kind]
+        return [row for row in rows if wanted.items() <= row.items()]
+
+
+class Burning:
+    """A counter of known power in a fake tree, moved by a thread."""
+
+    def __init__(self, root: Path) -> None:
+        self._file = zone(root, "intel-rapl:0", "package-0", 0) / "energy_uj"
+        self._descriptor = os.open(self._file, os.O_RDWR)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self._stop.set()
+        self._thread.join()
+        os.close(self._descriptor)
+
+    def _run(self):
+        began_s = time.monotonic()
+        while not self._stop.wait(0.002):
+            used_uj = round(WATTS * (time.monotonic() - began_s) * 1e6)
+            os.pwrite(self._descriptor, f"{used_uj:020d}\n".encode(), 0)
+
+
+def meter_of(tmp_path: Path, pages: Pages, **energy) -> HostMeter:
+    keys = {"sysfs_root": str(tmp_path), "meter": "rapl", "rate_hz": 10.0} | energy
+    config = config_from_keywords(energy=keys, run_dir=str(tmp_path / "run"))
+    return start_metering(config, AloneWorld(), f"test-{os.getpid()}", pages, RunClock())
+
+
+def test_rounds_tile_the_run_and_samples_add_up_to_it(tmp_path):
+    pages = Pages()
+    with Burning(tmp_path):
+        meter = meter_of(tmp_path, pages)
+        for number in range(3):
+            meter.round_begins(number)
+            time.sleep(0.25)
+            meter.poll()
+        total = meter.close()
+    assert total is not None
+    rounds, (run,) = pages.of("energy", scope="round"), pages.of("energy", scope="run")
+    assert [row["number"] for row in rounds] == [0, 1, 2]
+    assert 0 <= run["joules"] - sum(row["joules"] for row in rounds) < 0.1 * WATTS
+    assert total.joules == run["joules"] == run["package_j"]
+    assert run["joules"] == pytest.approx(WATTS * run["duration_s"], rel=0.1)  # a busy machine
+    assert run["quality"] == "measured"
+    assert "gpu_j" not in run
+    sampled_j = sum(row["joules"] for row in pages.of("energy_sample"))
+    assert sampled_j == pytest.approx(run["joules"], abs=0.1 * WATTS)
+    assert meter.close() == total
+
+
+def test_without_sensors_there_are_no_rows_but_the_reason(tmp_path):
+    pages = Pages()
+    meter = meter_of(tmp_path, pages)
+    meter.round_begins(0)
+    meter.poll()
+    text = energy_used(meter, AloneWorld())
+    assert text == "Energy: no readings (hpctrain doctor says why)"
+    assert pages.of("energy") == pages.of("energy_sample") == []
+    (event,) = pages.of("event")
+    assert "no RAPL counters" in event["text"]
+
+
+def test_energy_that_is_switched_off_is_not_spoken_of(tmp_path):
+    pages = Pages()
+    assert energy_used(meter_of(tmp_path, pages, meter="off"), AloneWorld()) == ""
+    assert pages.rows == []
+
+
+def test_an_estimate_is_said_to_be_one_with_its_bounds(tmp_path):
+    path = write(
+        tmp_path / "p.toml", 'name = "box"\nidle_w = 100\nfull_w = 100\nlow = 0.5\nhigh = 1.5'
+    )
+    proc_stat(tmp_path / "proc", 0, 0, 1)
+    pages = Pages()
+    meter = meter_of(tmp_path, pages, meter="model", profile=str(path))
+    time.sleep(0.2)
+    text = energy_used(meter, AloneWorld())
+    assert ", estimate between " in text
+    (run,) = pages.of("energy", scope="run")
+    assert run["quality"] == "estimate"
+    assert run["low_j"] == pytest.approx(run["joules"] / 2, abs=1e-6)
+    assert run["high_j"] == pytest.approx(run["joules"] * 1.5, abs=1e-6)
+
+
+def test_a_profile_that_cannot_be_used_ends_the_run_before_it_starts(tmp_path):
+    with pytest.raises(MeteringError, match="energy profile"):
+        meter_of(tmp_path, Pages(), profile=str(tmp_path / "none.toml"))
+
+
+def test_rates_that_are_not_allowed_are_refused():
+    with pytest.raises(ConfigError, match="rate_hz"):
+        config_from_keywords(energy={"rate_hz": 20.0})
+
+
+def total_of(host: str, joules: float, quality="measured", coverage=1.0) -> HostTotal:
+    return HostTotal(host, joules, joules * 0.8, joules * 1.2, coverage, quality)
+
+
+def test_the_line_says_how_far_the_sum_may_be_trusted():
+    a, b = total_of("a", 3.6e6), total_of("b", 1.8e6)
+    assert energy_line([a, b], 2) == "Energy: 1.5 kWh, measured"
+    assert energy_line([a], 3) == "Energy: 1 kWh, measured; on 1 of 3 hosts only"
+    half = total_of("c", 1800, "partial", 0.5)
+    assert energy_line([half], 1) == "Energy: 1800 J, partial (50% of the time has readings)"
+    guess = total_of("d", 7200, "estimate")
+    assert energy_line([guess], 1) == "Energy: 2 Wh, estimate between 1.6 Wh and 2.4 Wh"
+    assert energy_line([total_of("e", 0, "none", 0.0)], 1).startswith("Energy: no readings")
+
+
+@pytest.mark.parametrize(
+    ("joules", "text"),
+    [(0, "0 J"), (12.34, "12.3 J"), (3599, "3599 J"), (3600, "1 Wh"), (3.599e6, "1000 Wh")],
+)
+def test_energy_is_told_in_handy_units(joules, text):
+    assert energy_text(joules) == text
+
+
+def test_a_training_tells_what_it_used(tmp_path):
+    """One rank, one process: `hpctrain train`, then `hpctrain energy report`."""
+    config = tiny_config(tmp_path, steps=40)
+    tree = tmp_path / "sys"
+    command = [sys.executable, "-m", "hpctrain", "train", str(config)]
+    settings = ["progress.show=plain", f"energy.sysfs_root={tree}", "energy.meter=rapl"]
+    command += [word for setting in settings for word in ("--set", setting)]
+    with Burning(tree):
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=True
+        )
+    assert "Energy: " in done.stdout
+    assert "measured" in done.stdout
+    run = open_run(tmp_path / "run")
+    rows = run.table("energy")
+    rounds = rows["scope"] == "round"
+    assert list(rows["number"][rounds]) == sorted(rows["number"][rounds])
+    (total_j,) = rows["joules"][~rounds]
+    assert 0 <= total_j - rows["joules"][rounds].sum() < 0.2 * total_j + 0.3 * WATTS
+    report = subprocess.run(
+        [sys.executable, "-m", "hpctrain", "energy", "report", str(tmp_path / "run"), "--json"],
+        cwd=ROOT, capture_output=True, text=True, timeout=100, check=True,
+    )  # fmt: skip
+    told = json.loads(report.stdout)
+    assert (told["schema"], told["version"]) == ("hpctrain-energy-report", 1)
+    assert told["joules"] == pytest.approx(run.table("energy_sample")["joules"].sum())
+    assert told["quality"] == "measured"
+    assert told["hosts"][0]["components"][0]["component"] == "package"
