@@ -7,6 +7,7 @@ from, so news reaches all after about log2(n) evaluations.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
 from collections.abc import Iterable
 
@@ -34,9 +35,9 @@ class Grapevine:
         """Pass `record` on in all directions but where it was heard."""
         for partner, queue in zip(self._partners, self._records, strict=True):
             if partner != heard_from:
-                queue.append(record)
+                insort(queue, record)
                 if len(queue) > MOST_RECORDS:
-                    queue.remove(max(queue))
+                    queue.pop()
 
     def tell_interim(self, value: Interims, heard_from: WorkerId | None = None) -> None:
         """Likewise with a value on the way."""
