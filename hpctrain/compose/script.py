@@ -86,9 +86,9 @@ class Run:
         script = sys.argv[0] if sys.argv else ""
         self._store = open_store(config, world, topology, at_s, script=script)
         self._notebook = TimedNotebook(self._store, self._clock, me.id, me.island)
-        world.before_abort = self._note_abort
         run_id = self._store.identity["run_id"]
         self._meter = start_metering(config, world, run_id, self._notebook, self._clock)
+        world.before_abort = self._note_abort
         self._run: IslandRun | None = None
         shard = (world.rank, world.size) if config.topology.data == "shard" else (0, 1)
         self._own = Belongings(shard, config.seed, self._count, self._between_batches)
@@ -289,6 +289,7 @@ class Run:
             self._run.close()
 
     def _note_abort(self, text: str) -> None:
+        self._meter.close()
         self._notebook.note("event", {"kind": "abort", "text": text[-2000:]})
         self._store.flush()
 

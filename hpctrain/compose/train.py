@@ -112,8 +112,10 @@ class TrainLoop:
         self.clock = RunClock(resumed.meta["time_s"] if resumed else 0.0)
         replica = Replica(self.task.model, config.method.buffers == "average")
         self.store = self._open_store(topology, resumed, replica.numel) if keep else None
+        self.meter: HostMeter | None = None
         self.notebook = self._notebook_over(self.store)
-        self.meter = self._start_meter() if keep and own_process else None
+        if self.store is not None and own_process:
+            self.meter = self._start_meter(self.store)
         self.pace = config.pace.factors[self.me.island] if config.pace.factors else 1.0
         self.trainer = self._make_trainer(None if keep else generators)
         self.journal = journal_for(config, self.me.id) if self.leads else None
@@ -137,6 +139,9 @@ class TrainLoop:
             self.run_.finish()
         except RunStopped as stopped:
             return self._stopped(stopped)
+        except BaseException:
+            self._end_metering()  # what a failed run used counts as well
+            raise
         finally:
             self.progress.close()
         self._conclude()
@@ -169,9 +174,8 @@ class TrainLoop:
         self.world.before_abort = self._note_abort
         return TimedNotebook(store, self.clock, self.me.id, self.me.island)
 
-    def _start_meter(self) -> HostMeter:
-        assert self.store is not None
-        run_id = self.store.identity["run_id"]
+    def _start_meter(self, store: RunStore) -> HostMeter:
+        run_id = store.identity["run_id"]
         return start_metering(self.config, self.world, run_id, self.notebook, self.clock)
 
     def _make_trainer(self, generators: OwnGenerators | None) -> Trainer:
@@ -291,8 +295,7 @@ class TrainLoop:
         return 1 if failed else 0
 
     def _close(self, kind: str, text: str) -> None:
-        if self.meter is not None:
-            self.meter.close()
+        self._end_metering()
         self.notebook.note("event", {"kind": kind, "text": text})
         if self.journal is not None:
             self.journal.close()
@@ -302,7 +305,12 @@ class TrainLoop:
             self.store.close()
         self.run_.close()
 
+    def _end_metering(self) -> None:
+        if self.meter is not None:
+            self.meter.close()
+
     def _note_abort(self, text: str) -> None:
+        self._end_metering()
         assert self.store is not None
         self.notebook.note("event", {"kind": "abort", "text": text[-2000:]})
         self.store.flush()

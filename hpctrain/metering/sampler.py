@@ -103,7 +103,7 @@ class Sampler:
             remove: the board as well.
         """
         self._stop.set()
-        if self._thread.ident is not None:
+        if self._thread.ident is not None and threading.current_thread() is not self._thread:
             self._thread.join(STOP_WAIT_S)
         if not self._thread.is_alive():
             self.look()

@@ -158,17 +158,56 @@ def test_energy_is_told_in_handy_units(joules, text):
     assert energy_text(joules) == text
 
 
+def train(config: Path, tree: Path, *settings: str) -> subprocess.CompletedProcess[str]:
+    """`hpctrain train` on one rank, without MPI."""
+    command = [sys.executable, "-m", "hpctrain", "train", str(config)]
+    settings = (*settings, f"energy.sysfs_root={tree}", "energy.meter=rapl")
+    command += [word for setting in settings for word in ("--set", setting)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
+
+
+def test_a_training_that_fails_has_told_what_it_used(tmp_path):
+    with Burning(tmp_path / "sys"):
+        done = train(tiny_config(tmp_path), tmp_path / "sys", "task.options.fail_at=20")
+    assert "the tiny task fails on purpose" in done.stderr
+    run = open_run(tmp_path / "run")
+    assert list(run.table("energy")["scope"]) == ["round"] * 3 + ["run"]  # the third is cut short
+    assert run.table("energy_sample")["joules"].sum() > 0
+    assert list(Path("/dev/shm").glob(f"*{run.identity['run_id']}*")) == []
+
+
+SCRIPT = """
+import sys, torch, hpctrain as ht
+run = ht.init(run_dir=sys.argv[1], sync_every=5, steps=20, energy={"sysfs_root": sys.argv[2],
+              "meter": "rapl"})
+model = torch.nn.Linear(4, 1)
+model, optimizer = run.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1))
+while not run.should_stop:
+    model(torch.ones(2, 4)).sum().backward()
+    optimizer.step()
+"""
+
+
+def test_a_script_tells_what_it_used(tmp_path):
+    path = write(tmp_path / "script.py", SCRIPT)
+    command = [sys.executable, str(path), str(tmp_path / "run"), str(tmp_path / "sys")]
+    with Burning(tmp_path / "sys"):
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=True
+        )
+    assert "Energy: " in done.stdout
+    scopes = list(open_run(tmp_path / "run").table("energy")["scope"])
+    assert scopes == ["round"] * (len(scopes) - 1) + ["run"]
+    assert len(scopes) > 4
+
+
 def test_a_training_tells_what_it_used(tmp_path):
     """One rank, one process: `hpctrain train`, then `hpctrain energy report`."""
     config = tiny_config(tmp_path, steps=40)
     tree = tmp_path / "sys"
-    command = [sys.executable, "-m", "hpctrain", "train", str(config)]
-    settings = ["progress.show=plain", f"energy.sysfs_root={tree}", "energy.meter=rapl"]
-    command += [word for setting in settings for word in ("--set", setting)]
     with Burning(tree):
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=True
-        )
+        done = train(config, tree, "progress.show=plain")
+    assert done.returncode == 0
     assert "Energy: " in done.stdout
     assert "measured" in done.stdout
     run = open_run(tmp_path / "run")
