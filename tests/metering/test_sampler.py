@@ -71,6 +71,38 @@ class TestBoard:
         assert (tmp_path / "b").stat().st_size == size < 10_000
         assert BoardReader(tmp_path / "b").to_date() == (999 * S, 99_900_000_000)
 
+    def test_a_reader_beside_a_busy_writer_never_sees_half_a_sample(self, tmp_path):
+        program = (
+            "from pathlib import Path\n"
+            "from hpctrain.metering.board import BoardWriter\n"
+            "from hpctrain.metering.reading import Device\n"
+            "from hpctrain.metering.series import Knot\n"
+            "from hpctrain.metering.walltime import WallClock\n"
+            f"path = Path({str(tmp_path / 'b')!r})\n"
+            "device = Device('d', 'gpu', 'counter')\n"
+            "writer = BoardWriter(path, [device], WallClock(0, 0), {}, capacity=4)\n"
+            "print('up', flush=True)\n"
+            "for n in range(1, 100_001):\n"
+            "    writer.write(n * 3, n * 7, [Knot(n * 3, n * 7, n * 2)])\n"
+        )
+        command = [sys.executable, "-c", program]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "up\n"
+            reader = BoardReader(tmp_path / "b")
+            seen = set()
+            while process.poll() is None:
+                time_ns, total_uj = reader.to_date()
+                assert time_ns * 7 == total_uj * 3
+                last = reader.last()
+                if last is not None:
+                    n = last.number
+                    assert (last.time_ns, last.total_uj) == (n * 3, n * 7)
+                    assert last.knots == (Knot(n * 3, n * 7, n * 2),)
+                    seen.add(n)
+        assert reader.to_date() == (300_000, 700_000)
+        assert len(seen) > 1
+
 
 class TestSampler:
     def test_rows_tell_all_energy_from_start_to_stop(self, clock, tmp_path):
