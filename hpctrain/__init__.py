@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from hpctrain.compose.script import Run
-    from hpctrain.compose.search import Search as SearchSession
+    from hpctrain.compose.ask_tell import Search as SearchSession
     from hpctrain.compose.search_outcome import SearchResult
     from hpctrain.searching.parameters import Choice, Fixed, Float, Int
     from hpctrain.searching.space import Space

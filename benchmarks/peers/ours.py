@@ -13,7 +13,7 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
-from hpctrain.compose.search import SearchRun
+from hpctrain.compose.search_run import SearchRun
 from hpctrain.compose.search_setup import search_config
 from hpctrain.searching.space import Space
 

@@ -9,7 +9,7 @@ from time import perf_counter
 
 from sleeping import Sleeper
 
-from hpctrain.compose.search import SearchRun
+from hpctrain.compose.search_run import SearchRun
 from hpctrain.compose.search_setup import search_config
 from hpctrain.searching.space import Space
 
