@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from hpctrain.compose.search_setup import (
 )
 from hpctrain.compose.start import connect, on_signals, seconds_left, together
 from hpctrain.compose.stores import TimedNotebook, open_store
-from hpctrain.errors import HpctrainError, RunStoreError
+from hpctrain.errors import ConfigError, HpctrainError, RunStoreError
 from hpctrain.report.console import seen_by
 from hpctrain.report.progress import ProgressDisplay
 from hpctrain.report.words import seconds_text
