@@ -16,8 +16,8 @@ from hpctrain.errors import ConfigError, HpctrainError, LaunchError, RunStoreErr
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from hpctrain.compose.script import Run
     from hpctrain.compose.ask_tell import Search as SearchSession
+    from hpctrain.compose.script import Run
     from hpctrain.compose.search_outcome import SearchResult
     from hpctrain.searching.parameters import Choice, Fixed, Float, Int
     from hpctrain.searching.space import Space
