@@ -10,6 +10,9 @@ from hpctrain.searching.record import Genome
 from hpctrain.searching.space import Space
 
 
+STOPS = 0.25  # share of the steps beyond an end that stop at the end
+
+
 def reflect(u: float) -> float:
     """A number folded back into 0..1 at the ends, so that no mass gathers there."""
     u = abs(u) % 2.0
@@ -50,14 +53,16 @@ class Steps:
     def moved(self, i: int, x: float, step: float, u: float) -> float:
         """Gene `i` moved by `step` of its range, or another option (`u` in 0..1 says which).
 
-        A step on a grid is at least one cell long.
+        A step on a grid is at least one cell long. A step beyond an end of the range stops there or
+        is folded back, as `u` says: the best is often found at an end.
         """
         if self.categorical[i]:
             return other_option(x, self.counts[i] or 1, u)
         if -self._least[i] < step < self._least[i]:
             step = self._least[i] if step > 0 else -self._least[i]
         scale = self.space.scales[i]
-        return scale.from_unit(reflect(scale.to_unit(x) + step))
+        to = scale.to_unit(x) + step
+        return scale.from_unit(to if u < STOPS else reflect(to))
 
     def drawn(self, i: int, x: float, u: float) -> float:
         """Gene `i` anew; a choice never stays what it was."""
