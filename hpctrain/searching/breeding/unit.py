@@ -9,7 +9,6 @@ import numpy as np
 from hpctrain.searching.record import Genome
 from hpctrain.searching.space import Space
 
-
 STOPS = 0.25  # share of the steps beyond an end that stop at the end
 
 
