@@ -5,9 +5,10 @@
     ring    the last samples; each has its number, time, the host's total, for every device the
             knot of E(t) (time, microjoules, covered nanoseconds), and two checks
 
-The file is mapped into memory by all. A sample is valid if its check is the exclusive or of its
-words: a reader that meets one half written, on a processor of any memory order or after the writer
-was killed, sees it and takes the one before. The size is fixed: days of samples need no more.
+The file is mapped into memory by all. A sample is valid if its number stands before and after it
+was read, and its checks (an exclusive or for the first words, a CRC-32 for all) are right: a reader
+that meets one half written, on a processor of any memory order or after the writer was killed, sees
+it and takes the one before. The size is fixed: days of samples need no more.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ import json
 import mmap
 import os
 import struct
+from array import array
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import reduce
-from operator import xor
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from hpctrain.errors import MeteringError
 from hpctrain.metering.reading import Device
@@ -130,8 +131,11 @@ class BoardWriter:
         """Add a sample; the oldest goes when the ring is full."""
         number = self._count + 1
         words, at = self._mapped.words, self._mapped.slot(number)
-        for place, word in enumerate(_packed(number, time_ns, total_uj, knots)):
-            words[at + place] = word
+        packed = _packed(number, time_ns, total_uj, knots)
+        words[at] = 0  # whoever reads it now, reads nothing
+        for place in range(1, len(packed)):
+            words[at + place] = packed[place]
+        words[at] = number
         words[self._mapped.count_at] = self._count = number
         return Sample(number, time_ns, total_uj, tuple(knots))
 
@@ -175,7 +179,8 @@ class BoardReader:
         for number in (newest, newest - 1):
             at = mapped.slot(number)
             found, time_ns, total_uj, check = mapped.words[at : at + _FIXED]
-            if found == number > 0 and found ^ time_ns ^ total_uj == check:
+            still = mapped.words[at]
+            if still == found == number > 0 and found ^ time_ns ^ total_uj == check:
                 return time_ns, total_uj
         return 0, 0
 
@@ -185,7 +190,7 @@ class BoardReader:
             return None
         at = self._mapped.slot(number)
         words = self._mapped.words[at : at + self._mapped.slot_words].tolist()
-        if words[0] != number or reduce(xor, words[:-1]) != words[-1]:
+        if not (self._mapped.words[at] == words[0] == number and _check(words[:-1]) == words[-1]):
             return None
         knots = zip(
             words[_FIXED:-1:3], words[_FIXED + 1 : -1 : 3], words[_FIXED + 2 : -1 : 3], strict=True
@@ -219,8 +224,12 @@ def _packed(number: int, time_ns: int, total_uj: int, knots: Sequence[Knot | Non
             words += [_NO_TIME, 0, 0]
         else:
             words += [knot.time_ns, knot.energy_uj, knot.covered_ns]
-    words.append(reduce(xor, words))
-    return words
+    return [*words, _check(words)]
+
+
+def _check(words: Sequence[int]) -> int:
+    """Of a slot's words but the last: parts of two samples do not pass."""
+    return crc32(array("q", words).tobytes())
 
 
 def _count_at(json_bytes: int) -> int:

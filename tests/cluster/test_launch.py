@@ -88,7 +88,9 @@ def test_a_signal_to_end_reaches_the_ranks_as_a_chance_to_save(
         text=True,
     ) as child:
         assert child.stdout is not None
-        assert [child.stdout.readline() for _ in range(2)] == ["ready\n"] * 2
+        said = ""
+        while said.count("ready") < 2:  # MPICH may mix the lines of two ranks
+            said += child.stdout.read(1)
         child.send_signal(signal.SIGTERM)
         assert child.wait(TIMEOUT_S) == 5
 
