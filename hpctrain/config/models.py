@@ -16,6 +16,7 @@ from hpctrain.config.section import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    Reference,
     Section,
     UnitFloat,
 )
@@ -37,11 +38,7 @@ Signal = Literal["TERM", "USR1", "USR2", "INT"]
 class TaskConfig(Section):
     """What is trained: a callable that makes the task, and what it is given."""
 
-    factory: Annotated[
-        str,
-        Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"),
-        Allowed('a text "package.module:callable"'),
-    ] = "hpctrain.workloads.bytelm:task"
+    factory: Reference = "hpctrain.workloads.bytelm:task"
     options: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -10,15 +10,11 @@ from hpctrain.config.section import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    Reference,
     Section,
     UnitFloat,
 )
 
-Reference = Annotated[
-    str,
-    Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"),
-    Allowed('a text "package.module:callable"'),
-]
 Matrix = Annotated[
     tuple[Annotated[tuple[NonNegativeInt, ...], Field(strict=False, min_length=1)], ...],
     Field(strict=False, min_length=1),

@@ -15,35 +15,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from hpctrain.metering.files import Clock, NumberFile, timed, word
+from hpctrain.metering.files import Clock, NumberFile, word
 from hpctrain.metering.finding import Finding
-from hpctrain.metering.reading import Component, Device, Kind, Reading
+from hpctrain.metering.number_files import NumberFileSource
+from hpctrain.metering.reading import Component, Device, Kind
 
 _SENSOR = re.compile(r"(energy|power)(\d+)_(input|average)")
 _GRACE: dict[str, Component] = {"module power": "module", "grace power": "package"}
 _MAX_W: dict[Component, float] = {"module": 6000.0, "node": 20_000.0}
 
 
-class HwmonSource:
+class HwmonSource(NumberFileSource):
     """Microjoules and microwatts: the units of hwmon are ours."""
 
     name = "hwmon"
-
-    def __init__(
-        self,
-        sensors: tuple[tuple[Device, NumberFile], ...],
-        clock: Clock = time.monotonic_ns,
-    ) -> None:
-        self.devices = tuple(device for device, _ in sensors)
-        self._files = tuple(file for _, file in sensors)
-        self._clock = clock
-
-    def read(self) -> tuple[Reading, ...]:
-        return tuple(Reading(*timed(file.read, self._clock)) for file in self._files)
-
-    def close(self) -> None:
-        for file in self._files:
-            file.close()
 
 
 def find_hwmon(root: Path, clock: Clock = time.monotonic_ns) -> Finding:

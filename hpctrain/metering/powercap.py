@@ -8,13 +8,13 @@ contains the packages and is left out.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpctrain.metering.files import Clock, NumberFile, number, timed, word
+from hpctrain.metering.files import Clock, NumberFile, number, word
 from hpctrain.metering.finding import Finding
-from hpctrain.metering.reading import Component, Device, Reading
+from hpctrain.metering.number_files import NumberFileSource
+from hpctrain.metering.reading import Component, Device
 
 CLOSED_HINT = (
     "{num} RAPL counters may not be read; an administrator opens them with: "
@@ -32,25 +32,10 @@ class _Zone:
     wraps_at_uj: int | None
 
 
-class PowercapSource:
+class PowercapSource(NumberFileSource):
     """The zones that can be read."""
 
     name = "rapl"
-
-    def __init__(
-        self, zones: Iterable[tuple[Device, NumberFile]], clock: Clock = time.monotonic_ns
-    ) -> None:
-        pairs = tuple(zones)
-        self.devices = tuple(device for device, _ in pairs)
-        self._files = tuple(file for _, file in pairs)
-        self._clock = clock
-
-    def read(self) -> tuple[Reading, ...]:
-        return tuple(Reading(*timed(file.read, self._clock)) for file in self._files)
-
-    def close(self) -> None:
-        for file in self._files:
-            file.close()
 
 
 def find_powercap(root: Path, clock: Clock = time.monotonic_ns) -> Finding:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,17 @@ class RunFacts:
     @property
     def is_paced(self) -> bool:
         return any(pace != 1 for pace in self.paces)
+
+
+def origin(facts: RunFacts, run_dir: Path) -> Iterator[tuple[str, str]]:
+    """Where a run comes from and where it lies, by label."""
+    if facts.seed is not None:
+        yield "seed", str(facts.seed)
+    if facts.versions:
+        yield "versions", ", ".join(f"{name} {text}" for name, text in facts.versions.items())
+    if facts.commit:
+        yield "commit", facts.commit
+    yield "directory", str(run_dir)
 
 
 def read_facts(run: RunTables) -> RunFacts:

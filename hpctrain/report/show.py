@@ -10,7 +10,7 @@ from rich.text import Text
 
 from hpctrain.report.accounts import IslandAccount, island_accounts
 from hpctrain.report.event_table import event_lines, num_resumes, refusal_lines
-from hpctrain.report.facts import RunFacts, read_facts
+from hpctrain.report.facts import RunFacts, origin, read_facts
 from hpctrain.report.island_tables import merge_table, row_of, time_table, work_table
 from hpctrain.report.loss_table import curve_table, has_reports, report_table
 from hpctrain.report.losses import held_out_curves, training_curves
@@ -57,13 +57,7 @@ def _labelled(
         yield "task", facts.task
     if facts.parameters:
         yield "parameters", count_text(facts.parameters)
-    if facts.seed is not None:
-        yield "seed", str(facts.seed)
-    if facts.versions:
-        yield "versions", ", ".join(f"{name} {text}" for name, text in facts.versions.items())
-    if facts.commit:
-        yield "commit", facts.commit
-    yield "directory", str(run.run_dir)
+    yield from origin(facts, run.run_dir)
 
 
 def _duration(records: Records) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from math import nan, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -35,12 +35,8 @@ from hpctrain.searching.parameters import (
     parameter_from,
     values_of,
 )
-from hpctrain.searching.record import Genome
+from hpctrain.searching.record import INACTIVE, Genome
 from hpctrain.searching.scale import scale_of
-
-INACTIVE = nan
-"""The one NaN of all genomes. NaN differs from itself, but tuples compare by identity first; so two
-genomes with this object in the same places are equal, and have the same hash."""
 
 MOST_TRIES = 100
 

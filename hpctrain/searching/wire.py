@@ -25,10 +25,6 @@ class RecordWire:
         self._format = Struct(f"<dqi{num_genes + num_objectives - 1}d")
         self._has_inactive = has_inactive
 
-    @property
-    def record_bytes(self) -> int:
-        return self._format.size
-
     def pack(self, records: Iterable[Record]) -> bytes:
         pack = self._format.pack
         return b"".join(

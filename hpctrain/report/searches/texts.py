@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from hpctrain.report.facts import origin
 from hpctrain.report.searches.importance import Importance
 from hpctrain.report.searches.ranking import Ranking
 from hpctrain.report.searches.records import SearchRecords
@@ -50,13 +51,7 @@ def labelled(
         yield "workers busy", f"{counts.utilisation:.1%} of their time, in the objective"
     if counts.cost is not None:
         yield "cost", f"{counts.cost:,.6g}"
-    if facts.seed is not None:
-        yield "seed", str(facts.seed)
-    if facts.versions:
-        yield "versions", ", ".join(f"{name} {text}" for name, text in facts.versions.items())
-    if facts.commit:
-        yield "commit", facts.commit
-    yield "directory", str(run.run_dir)
+    yield from origin(facts, run.run_dir)
 
 
 def outcomes_text(counts: Tally) -> str:
