@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import statistics
 import subprocess
 import sys
 from collections import Counter
@@ -138,14 +139,22 @@ def test_its_cma_runs_too() -> None:
     def make(limits: Any, rng: random.Random) -> Any:
         return CMAPropagator(BasicCMA(), limits, rng=rng)
 
-    search = simulate_search(
-        SearchSettings(
-            PLANE, lambda: UpstreamPropagator(PLANE, make, 20, 40), Stop(evaluations=300)
-        ),
-        imagined_topology(2),
-        lambda worker, order: Imagined((sum(x * x for x in order.genome),), 1.0),
-    )
-    assert min(state.knowledge.population.elites[0].loss for state in search.states) < 0.5
+    def best(seed: int) -> float:
+        search = simulate_search(
+            SearchSettings(
+                PLANE,
+                lambda: UpstreamPropagator(PLANE, make, 20, 40),
+                Stop(evaluations=300),
+                seed=seed,
+            ),
+            imagined_topology(2),
+            lambda worker, order: Imagined((sum(x * x for x in order.genome),), 1.0),
+        )
+        return min(state.knowledge.population.elites[0].loss for state in search.states)
+
+    # One run may shrink its ellipse away from the minimum, and which one does is decided by the
+    # last bits of the machine's eigenvectors; most of them do not.
+    assert statistics.median(best(seed) for seed in range(9)) < 0.5
 
 
 def test_genomes_come_back_from_individuals_exactly_or_to_the_last_bits() -> None:
