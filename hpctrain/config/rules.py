@@ -11,6 +11,8 @@ from hpctrain.config.models import RunConfig
 
 Problem = tuple[str, str]
 
+BUDGETS = ("budget_kwh", "budget_cost", "budget_gco2")
+
 
 def contradictions(config: RunConfig) -> Iterator[Problem]:
     """Everything in `config` that does not go together, by key."""
@@ -195,6 +197,20 @@ def _simulate(config: RunConfig) -> Iterator[Problem]:
         )
 
 
+def _energy(config: RunConfig) -> Iterator[Problem]:
+    energy = config.energy
+    budgets = [key for key in BUDGETS if getattr(energy, key) is not None]
+    if len(budgets) > 1:
+        yield f"energy.{budgets[1]}", f"is given beside {budgets[0]}; give one budget only"
+    if budgets and energy.meter == "off":
+        yield f"energy.{budgets[0]}", 'has no meaning with energy.meter = "off"; leave one out'
+    for key, needed in (("budget_cost", "tariff"), ("budget_gco2", "carbon")):
+        if getattr(energy, key) is not None and getattr(energy, needed) is None:
+            yield f"energy.{key}", f"needs energy.{needed}: a number, or the path of a CSV file"
+    if energy.pause_above is not None and not isinstance(energy.tariff, str):
+        yield "energy.pause_above", "needs energy.tariff to be a CSV file of prices"
+
+
 _RULES: tuple[Callable[[RunConfig], Iterator[Problem]], ...] = (
     _heloco_section,
     _ddp,
@@ -207,4 +223,5 @@ _RULES: tuple[Callable[[RunConfig], Iterator[Problem]], ...] = (
     _follow,
     _precision,
     _simulate,
+    _energy,
 )
