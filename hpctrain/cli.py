@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
@@ -168,6 +168,38 @@ def energy_report(run: Path, as_json: bool) -> NoReturn:
     from hpctrain.compose.energy_report import report_energy
 
     sys.exit(report_energy(run, as_json))
+
+
+_at_least_0 = click.FloatRange(min=0)
+
+
+@energy.command("tco")
+@click.option("--psi", type=_at_least_0, help="Fixed cost over energy cost, always on.")
+@click.option("--fixed-cost", type=_at_least_0, help="Instead of --psi, of some period.")
+@click.option("--energy-cost", type=float, help="Of the same period, always on.")
+@click.option("--power-kw", type=float, help="Instead of --energy-cost: at full operation.")
+@click.option("--hours", type=float, help="Length of the period; else that of the prices.")
+@click.option("--mean-price", type=float, help="Per kWh, where there are no --prices.")
+@click.option("--prices", type=click.Path(path_type=Path), help="CSV: start_utc, eur_per_kwh.")
+@click.option("--x", type=float, help="Share of the time off, 0 to 1.")
+@click.option("--k", type=float, help="Mean price when off over mean price, without --prices.")
+@click.option("--threshold", type=float, help="Off while the price is above it.")
+@click.option("--residual", type=float, default=0.0, help="Power when off over full power.")
+@click.option("--restart-min", type=_at_least_0, default=0.0, help="A restart takes.")
+@click.option("--restart-kwh", type=_at_least_0, default=0.0, help="And uses beyond full power.")
+@click.option("--lost-min", type=_at_least_0, default=0.0, help="Computing lost by a shutdown.")
+@click.option("--shutdowns", type=int, help="How many in --hours, without --prices.")
+@click.option("--run", type=click.Path(path_type=Path), help="What if this run had paused?")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw it: FILE.svg or FILE.png.")
+@click.option("--json", "as_json", is_flag=True, help="For programs instead of people.")
+def energy_tco(**asked: Any) -> NoReturn:
+    """Say whether it pays to switch a machine off while energy is dear.
+
+    The model is that of Arzt and Wolf, arXiv 2509.07567; see docs/energy.md.
+    """
+    from hpctrain.compose.tco import Question, tco
+
+    sys.exit(tco(Question(**asked)))
 
 
 @main.command(
