@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hpctrain.searching.space import Space
     from hpctrain.searching.stop import Stop
     from hpctrain.workers.candidate import StopCandidate
+    from hpctrain.workers.regions import region
 
 __version__ = "0.1.0"
 
@@ -42,6 +43,7 @@ __all__ = [
     "__version__",
     "init",
     "open_run",
+    "region",
     "search",
     "train_candidate",
 ]
@@ -54,11 +56,12 @@ _LAZY = {
     "Space": "hpctrain.searching.space",
     "Stop": "hpctrain.searching.stop",
     "StopCandidate": "hpctrain.workers.candidate",
+    "region": "hpctrain.workers.regions",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Load what the space of a search is written with when it is first asked for."""
+    """Load what scripts name without a call of `init` or `search` when it is first asked for."""
     if name not in _LAZY:
         raise AttributeError(f"module 'hpctrain' has no attribute {name!r}")
     from importlib import import_module

@@ -1,25 +1,30 @@
-"""Energy of a training run: a sampler on the first rank of each host, and rows for the store."""
+"""Energy of a run: a sampler on the first rank of each host, and a ledger on every rank."""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hpctrain.compose.energy_rows import EnergyRows
 from hpctrain.compose.start import together
-from hpctrain.metering.account import HostEnergy
+from hpctrain.metering.account import host_energy
 from hpctrain.metering.board import BoardReader
+from hpctrain.metering.crew import Member, this_member
 from hpctrain.metering.discovery import Found, find_sources
-from hpctrain.metering.model import read_profile
-from hpctrain.metering.reading import COMPONENTS
+from hpctrain.metering.ledger import Entry, Key, Ledger
+from hpctrain.metering.live import EnergyNow, LiveEnergy, RunningBill
+from hpctrain.metering.model import Profile, read_profile
+from hpctrain.metering.money import Terms
 from hpctrain.metering.sampler import Sampler, SampleRow
-from hpctrain.metering.window import Mark, Windows
+from hpctrain.metering.series import Knot
+from hpctrain.metering.shares import Sharing
+from hpctrain.metering.terms import read_terms
 from hpctrain.report.energy_line import HostTotal, energy_line
+from hpctrain.workers.regions import book_regions_in
 
 if TYPE_CHECKING:
     from hpctrain.config import RunConfig
@@ -30,99 +35,134 @@ SHARED_MEMORY = Path("/dev/shm")
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """An interval of which a row is to be written."""
+class RankMeter:
+    """What one rank does about energy; without sensors on its host that is nothing.
 
-    scope: str
-    number: int
-    begin: Mark
-    end: Mark
-
-
-class HostMeter:
-    """What one rank does about energy; on all but the first rank of a host that is nothing.
-
-    The rows of a host's rounds are those of the first worker there, and of the whole host: they
-    tile the run.
+    Attributes:
+        off: the user wants no metering.
+        ledger: of this rank; None without sensors.
+        live: energy to date; None without sensors.
+        counts: does any host of the run have sensors?
     """
 
-    def __init__(self, notebook: Notebook, clock: Clock, host: str, off: bool = False) -> None:
+    def __init__(
+        self, notebook: Notebook, clock: Clock, host: str, rank: int, off: bool = False
+    ) -> None:
         self.off = off
+        self.counts = False
+        self.ledger: Ledger | None = None
+        self.live: LiveEnergy | None = None
         self._notebook = notebook
         self._clock = clock
         self._host = host
+        self._rank = rank
+        self._leads = False
         self._sampler: Sampler | None = None
-        self._spans: deque[_Span] = deque()
-        self._round = -1
-        self._seen = 0
+        self._board: BoardReader | None = None
+        self._bill: RunningBill | None = None
+        self._round: int | None = None
         self._total: HostTotal | None = None
 
-    def start(self, found: Found, places: Sequence[Path], rate_hz: float) -> None:
-        """Begin to sample, with the ranks' file at the first of `places` that takes it."""
+    def start_sampler(
+        self, found: Found, places: Sequence[Path], rate_hz: float, sharing: Sharing
+    ) -> Path | None:
+        """On the first rank of a host: begin to sample; where the ranks' file is.
+
+        It is at the first of `places` that takes it; None if there is nothing to sample.
+        """
+        self._leads = True
         for path in places if found.sources else ():
             try:
-                sampler = Sampler(found.sources, path, rate_hz, self._note_samples)
+                sampler = Sampler(
+                    found.sources, path, rate_hz, lambda rows: self._note_samples(rows),
+                    sharing=sharing,
+                )  # fmt: skip
             except OSError as error:
                 logger.warning("no energy samples in %s: %s", path, error)
                 continue
-            self._board = BoardReader(path)
-            self._windows = Windows(self._board)
-            self._began = self._last = self._windows.mark()
+            self._sample_rows = EnergyRows(self._host, self._run_s, sampler.wall, sampler.devices)
             self._sampler = sampler
+            self._began_ns = time.monotonic_ns()
             sampler.start()
-            return
+            return path
+        return None
+
+    def open_ledger(self, path: Path, terms: Terms) -> None:
+        """On every rank of a host that samples: book this rank's share.
+
+        Raises:
+            OSError: if the file cannot be opened, such as from another container.
+        """
+        board = self._board = BoardReader(path)
+        self._rows = EnergyRows.of_board(self._host, self._run_s, board)
+        self.ledger = Ledger(board, self._rank, self._note_entry, first=self._leads)
+        self.live = LiveEnergy(board, self._rank, terms)
+        book_regions_in(self.ledger)
+
+    def follow(self, phases: Callable[[], Mapping[str, int]]) -> None:
+        """Book by these phases from now on."""
+        if self.ledger is not None:
+            self.ledger.follow(phases)
+
+    def budget_in(self, unit: str, terms: Terms) -> None:
+        """Count what is spent in `unit`: kwh, cost or gco2."""
+        self._bill = RunningBill(terms, unit)
+
+    def spent(self) -> float:
+        """In the budget's unit, since the run (or this part of it) began, by this rank.
+
+        The first rank of a host also answers for what no rank's share has.
+        """
+        if self.live is None or self._bill is None:
+            return 0.0
+        utc_ns, energy_uj = self.live.spent_uj(self._leads)
+        return self._bill.add(utc_ns, energy_uj) if utc_ns else 0.0
 
     def round_begins(self, number: int) -> None:
         """Round `number` begins, and the one before it ends."""
-        if self._sampler is None:
+        if self.ledger is None:
             return
-        mark = self._windows.mark()
-        if self._round >= 0:
-            self._spans.append(_Span("round", self._round, self._last, mark))
-        self._last, self._round = mark, number
+        if self._round is not None:
+            self.ledger.end(self._round)
+        self._round = self.ledger.begin(Key("round", "", number))
 
     def poll(self) -> None:
-        """Write the rows of intervals whose energy has become known; call it often."""
-        if self._spans and self._board.count != self._seen:
-            self._seen = self._board.count
-            self._write(final=False)
+        """Write rows on what has become known; call it often."""
+        if self.ledger is not None:
+            self.ledger.poll()
+
+    def now(self) -> EnergyNow | None:
+        """Energy to date; None without sensors."""
+        return None if self.live is None else self.live.now()
+
+    def stop_sampler(self) -> None:
+        """Take the last look; harmless the second time, and on ranks that do not sample."""
+        sampler, self._sampler = self._sampler, None
+        if sampler is not None:
+            sampler.stop()
 
     def close(self) -> HostTotal | None:
         """Stop sampling and write what is left; harmless the second time.
 
         Returns:
-            The energy of the host since the start; None if it has no sensor, or another rank tells.
+            The energy of the host since the start, on its first rank; None if it has no sensor.
         """
-        sampler, self._sampler = self._sampler, None
-        if sampler is None:
-            return self._total
-        end = self._windows.mark()
-        sampler.stop()
-        if self._round >= 0:
-            self._spans.append(_Span("round", self._round, self._last, end))
-        self._spans.append(_Span("run", -1, self._began, end))
-        self._write(final=True)
-        self._total = _total(self._host, self._windows.between(self._began, end))
-        self._board.close()
+        self.stop_sampler()
+        board, self._board = self._board, None
+        if board is not None and self.ledger is not None:
+            book_regions_in(None)
+            self.ledger.close()
+            self._total = _total(self._host, board, self._began_ns) if self._leads else None
+            self.ledger = self.live = None
+            board.close()
         return self._total
 
-    def _write(self, final: bool) -> None:
-        settle = self._windows.settle
-        while self._spans:
-            span = self._spans[0]
-            if not (settle(span.begin, final) and settle(span.end, final)):
-                return
-            energy = self._windows.between(span.begin, span.end)
-            row = {"time_s": self._run_s(span.end.time_ns), "scope": span.scope}
-            row |= {"number": span.number, "host": self._host} | energy_row(energy)
-            self._notebook.note("energy", row)
-            self._spans.popleft()
+    def _note_entry(self, entry: Entry) -> None:
+        self._notebook.note("energy", self._rows.entry(entry))
 
     def _note_samples(self, rows: Sequence[SampleRow]) -> None:
         for row in rows:
-            fields = {"time_s": self._run_s(row.end_ns), "host": self._host} | sample_row(row)
-            self._notebook.note("energy_sample", fields)
+            self._notebook.note("energy_sample", self._sample_rows.sample(row))
 
     def _run_s(self, time_ns: int) -> float:
         """The run's time at an instant of the host's monotonic clock."""
@@ -130,8 +170,13 @@ class HostMeter:
 
 
 def start_metering(
-    config: RunConfig, world: World, run_id: str, notebook: Notebook, clock: Clock
-) -> HostMeter:
+    config: RunConfig,
+    world: World,
+    run_id: str,
+    notebook: Notebook,
+    clock: Clock,
+    gpus: Sequence[str] = (),
+) -> RankMeter:
     """Collective. The meter of this rank, running.
 
     Args:
@@ -140,27 +185,43 @@ def start_metering(
         run_id: names the file in shared memory.
         notebook: for rows; the sampler's thread writes into it too.
         clock: of the run.
+        gpus: names of the energy devices that are this rank's own.
 
     Raises:
-        HpctrainError: on all ranks, if the energy profile cannot be used.
+        HpctrainError: on all ranks, if a profile or a series cannot be used, or a budget is to be
+            kept and a host has no readings.
     """
     hosts = world.hosts()
     host = hosts[world.rank]
-    meter = HostMeter(notebook, clock, host, config.energy.meter == "off")
+    off = config.energy.meter == "off"
+    meter = RankMeter(notebook, clock, host, world.rank, off)
+    terms = together(world, lambda: terms_of(config))
     leads = hosts.index(host) == world.rank
     found = together(world, lambda: _found(config) if leads else None)
-    if found is not None:
-        if not found.sources and not meter.off:
+    crew = [member for member in world.gather(this_member(world.rank, host, gpus))
+            if member.host == host]  # fmt: skip
+    path = None
+    if found is not None and not off:
+        if not found.sources:
             text = f"no energy readings on {host}: {'; '.join(found.notes)}"
             notebook.note("event", {"kind": "energy", "text": text})
+        sharing = _sharing(config, crew)
         name = f"hpctrain-{os.getuid()}-{run_id}-{world.rank}.energy"
         places = [place / name for place in (SHARED_MEMORY, Path(config.run_dir))]
-        meter.start(found, places, config.energy.rate_hz)
+        path = meter.start_sampler(found, places, config.energy.rate_hz, sharing)
+    paths = world.gather(path)
+    meter.counts = any(other is not None for other in paths)
+    mine = paths[hosts.index(host)]
+    if mine is not None:
+        _open(meter, mine, terms, notebook)
     return meter
 
 
-def energy_used(meter: HostMeter, world: World) -> str:
+def energy_used(meter: RankMeter, world: World) -> str:
     """Collective. Ends the meters; the line of the summary, "" if the user wants none."""
+    world.gather(None)  # whatever is metered has ended on all ranks
+    meter.stop_sampler()
+    world.gather(None)  # the last looks have been taken
     totals = world.gather(meter.close())
     hosts = set(world.hosts())
     if meter.off:
@@ -168,47 +229,59 @@ def energy_used(meter: HostMeter, world: World) -> str:
     return energy_line([total for total in totals if total is not None], len(hosts))
 
 
+def terms_of(config: RunConfig) -> Terms:
+    """Prices and intensities of the settings.
+
+    Raises:
+        HpctrainError: if a file cannot be used.
+    """
+    energy = config.energy
+    return read_terms(
+        energy.tariff, energy.currency, energy.carbon, energy.carbon_market, energy.pue
+    )
+
+
+def _open(meter: RankMeter, path: Path, terms: Terms, notebook: Notebook) -> None:
+    try:
+        meter.open_ledger(path, terms)
+    except OSError as error:
+        text = f"this rank cannot read {path}, and books no energy: {error}"
+        notebook.note("event", {"kind": "energy", "text": text})
+
+
 def _found(config: RunConfig) -> Found:
     energy = config.energy
-    profile = None if energy.profile is None else read_profile(Path(energy.profile))
-    return find_sources(Path(energy.sysfs_root), energy.meter, profile)
+    return find_sources(Path(energy.sysfs_root), energy.meter, _profile(config))
 
 
-def energy_row(energy: HostEnergy) -> dict[str, Any]:
-    """The columns of a row on an interval; what no sensor tells is missing."""
-    row: dict[str, Any] = {
-        "duration_s": energy.duration_ns / 1e9,
-        "coverage": energy.coverage,
-        "quality": energy.quality,
-    }
-    if energy.quality == "none":
-        return row
-    row |= {"joules": energy.total_uj / 1e6}
-    row |= {"low_j": energy.low_uj / 1e6, "high_j": energy.high_uj / 1e6}
-    for component in COMPONENTS:
-        used_uj = energy.component_uj(component)
-        if used_uj is not None:
-            row[f"{component}_j"] = used_uj / 1e6
-    return row
+def _profile(config: RunConfig) -> Profile | None:
+    path = config.energy.profile
+    return None if path is None else read_profile(Path(path))
 
 
-def sample_row(row: SampleRow) -> dict[str, Any]:
-    """The columns of a row on one device."""
-    device, duration_ns = row.device, row.end_ns - row.begin_ns
-    columns: dict[str, Any] = {
-        "device": device.name,
-        "component": device.component,
-        "duration_s": duration_ns / 1e9,
-        "coverage": row.covered_ns / duration_ns,
-        "quality": device.quality,
-    }
-    if row.covered_ns == 0:
-        return columns
-    joules = row.energy_uj / 1e6
-    columns |= {"joules": joules, "watts": joules / (row.covered_ns / 1e9)}
-    return columns | {"low_j": joules * device.low, "high_j": joules * device.high}
+def _sharing(config: RunConfig, crew: Sequence[Member]) -> Sharing:
+    profile = _profile(config)
+    idle_w = {} if profile is None else profile.idle_by_component()
+    exclusive = has_host_alone(config.energy.hosts, os.environ)
+    return Sharing(tuple(crew), exclusive, config.energy.idle, idle_w)
 
 
-def _total(host: str, energy: HostEnergy) -> HostTotal:
+def has_host_alone(setting: str, environ: Mapping[str, str]) -> bool:
+    """Is the host the job's alone? `auto` asks Slurm; without it, nobody else is assumed."""
+    if setting != "auto":
+        return setting == "exclusive"
+    ours = environ.get("SLURM_CPUS_ON_NODE", "")
+    return not ours.isdigit() or int(ours) >= (os.cpu_count() or 1)
+
+
+def _total(host: str, board: BoardReader, began_ns: int) -> HostTotal | None:
+    """What the host used since `began_ns`, when it was looked at first."""
+    last = board.last()
+    if last is None:
+        return None
+    names = [device.name for device in board.devices]
+    ends = {name: knot for name, knot in zip(names, last.knots, strict=True) if knot is not None}
+    begins = {name: Knot(0, 0, 0) for name in ends}
+    energy = host_energy(board.devices, begins, ends, last.time_ns - began_ns)
     joules = (energy.total_uj / 1e6, energy.low_uj / 1e6, energy.high_uj / 1e6)
-    return HostTotal(host, *joules, energy.coverage, energy.quality)
+    return HostTotal(host, *joules, min(1.0, energy.coverage), energy.quality)

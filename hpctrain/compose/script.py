@@ -45,6 +45,7 @@ from hpctrain.workers.shards import averages_by_itself, check_wrapping
 
 if TYPE_CHECKING:
     from hpctrain.config import RunConfig
+    from hpctrain.metering.live import EnergyNow
 
 STEPS_TO_TIME = 20
 
@@ -150,6 +151,7 @@ class Run:
         session.on_round = lambda order: self._meter.round_begins(order.round)
         on_signals(self.config.checkpoint.signals, session.request_stop)
         self._run.start()
+        self._meter.follow(session.phases.until_now_ns)
         self._began_s, self._began_steps = perf_counter(), session.steps_done
         session.on_pause = self._at_pause
         return (model, optimizer, *prepared)
@@ -167,6 +169,11 @@ class Run:
         """
         chosen = backend or ("nccl" if self.device.startswith("cuda") else "gloo")
         init_worker_group(self._world, self._topology, chosen)
+
+    @property
+    def energy(self) -> EnergyNow | None:
+        """Energy to date: of this rank, its host, and what that has cost. None without sensors."""
+        return self._meter.now()
 
     def report(self, **values: float | str) -> None:
         """Write values of the script into the run store: `run.report(epoch=3, val_loss=2.1)`.

@@ -16,7 +16,7 @@ from hpctrain.compose.island_run import (
     pick_device,
     set_threads,
 )
-from hpctrain.compose.metering import HostMeter, energy_used, start_metering
+from hpctrain.compose.metering import RankMeter, energy_used, start_metering
 from hpctrain.compose.outcome import save_outcome, summarise
 from hpctrain.compose.recordings import journal_for, score_for
 from hpctrain.compose.start import (
@@ -112,7 +112,7 @@ class TrainLoop:
         self.clock = RunClock(resumed.meta["time_s"] if resumed else 0.0)
         replica = Replica(self.task.model, config.method.buffers == "average")
         self.store = self._open_store(topology, resumed, replica.numel) if keep else None
-        self.meter: HostMeter | None = None
+        self.meter: RankMeter | None = None
         self.notebook = self._notebook_over(self.store)
         if self.store is not None and own_process:
             self.meter = self._start_meter(self.store)
@@ -133,6 +133,7 @@ class TrainLoop:
         session = self.run_.session
         try:
             self.run_.start()
+            self._follow_phases()
             self._time_some_steps()
             while not session.ended:
                 self.trainer.step()
@@ -146,6 +147,10 @@ class TrainLoop:
             self.progress.close()
         self._conclude()
         return 0
+
+    def _follow_phases(self) -> None:
+        if self.meter is not None:
+            self.meter.follow(self.run_.session.phases.until_now_ns)
 
     def follow(self) -> dict[int, str]:
         """Follow a recording to its end; the fingerprints of the fragments at home here."""
@@ -174,7 +179,7 @@ class TrainLoop:
         self.world.before_abort = self._note_abort
         return TimedNotebook(store, self.clock, self.me.id, self.me.island)
 
-    def _start_meter(self, store: RunStore) -> HostMeter:
+    def _start_meter(self, store: RunStore) -> RankMeter:
         run_id = store.identity["run_id"]
         return start_metering(self.config, self.world, run_id, self.notebook, self.clock)
 

@@ -3,7 +3,8 @@
     head    magic, sizes, and as JSON: devices, clock, host, process
     count   samples so far
     ring    the last samples; each has its number, time, the host's total, for every device the
-            knot of E(t) (time, microjoules, covered nanoseconds), and two checks
+            knot of E(t) (time, microjoules, covered nanoseconds), the shares of the ranks (see
+            `shares`), and two checks
 
 The file is mapped into memory by all. A sample is valid if its number stands before and after it
 was read, and its checks (an exclusive or for the first words, a CRC-32 for all) are right: a reader
@@ -28,12 +29,14 @@ from zlib import crc32
 from hpctrain.errors import MeteringError
 from hpctrain.metering.reading import Device
 from hpctrain.metering.series import Knot
+from hpctrain.metering.shares import Layout
 from hpctrain.metering.walltime import WallClock
 
-MAGIC = b"hpcjoul1"
+MAGIC = b"hpcjoul2"
 CAPACITY = 4096  # samples: an hour at 1 Hz, seven minutes at 10 Hz
+LARGEST_BYTES = 16 * 2**20  # of the ring: with very many ranks on a host it has fewer samples
 
-_SIZES = struct.Struct("=8sqqq")  # magic, bytes of JSON, capacity, devices
+_SIZES = struct.Struct("=8sqqqq")  # magic, bytes of JSON, capacity, devices, words of shares
 _PAGE = 4096
 _FIXED = 4  # number, time, total, and the check of these three
 _NO_TIME = -(2**63)  # the time of a knot that is not there yet
@@ -48,12 +51,14 @@ class Sample:
         time_ns: of the last reading in it.
         total_uj: of the host, without parts that are in other devices.
         knots: one for each device; None before its first reading.
+        shares: words of `shares.Layout`.
     """
 
     number: int
     time_ns: int
     total_uj: int
     knots: tuple[Knot | None, ...]
+    shares: tuple[int, ...] = ()
 
 
 class _Mapped:
@@ -67,14 +72,15 @@ class _Mapped:
             self._map = mmap.mmap(file, 0, access=access)
         finally:
             os.close(file)
-        magic, json_bytes, capacity, num_devices = _SIZES.unpack_from(self._map)
+        magic, json_bytes, capacity, num_devices, num_shares = _SIZES.unpack_from(self._map)
         if magic != MAGIC:
             raise MeteringError(f"{path}: not a file of energy samples")
         self.capacity: int = capacity
         self.facts: dict[str, Any] = json.loads(self._map[_SIZES.size : _SIZES.size + json_bytes])
         self.words: memoryview[int] = memoryview(self._map).cast("q")
         self.count_at = _count_at(json_bytes)
-        self.slot_words = _slot_words(num_devices)
+        self.shares_at = _FIXED + 3 * num_devices
+        self.slot_words = _slot_words(num_devices, num_shares)
 
     def slot(self, number: int) -> int:
         """Where the sample `number` has its first word."""
@@ -95,6 +101,7 @@ class BoardWriter:
         wall: WallClock,
         facts: Mapping[str, Any],
         capacity: int = CAPACITY,
+        num_shares: int = 0,
     ) -> None:
         """Make the file, whole or not at all.
 
@@ -104,20 +111,23 @@ class BoardWriter:
             wall: of this host.
             facts: more for readers, such as the host's name.
             capacity: samples that are kept.
+            num_shares: words of `shares.Layout`.
 
         Raises:
             OSError: if it cannot be made.
         """
+        slot_words = _slot_words(len(devices), num_shares)
+        capacity = max(4, min(capacity, LARGEST_BYTES // (8 * slot_words)))
         head = {"devices": [asdict(device) for device in devices], "clock": asdict(wall), **facts}
         text = json.dumps(head).encode()
-        size = 8 * (_count_at(len(text)) + 1 + capacity * _slot_words(len(devices)))
+        size = 8 * (_count_at(len(text)) + 1 + capacity * slot_words)
         part = path.with_name(f"{path.name}.{os.getpid()}")
         try:
             with part.open("wb") as file:
-                file.write(_SIZES.pack(MAGIC, len(text), capacity, len(devices)) + text)
-                os.posix_fallocate(
-                    file.fileno(), 0, size
-                )  # a full disk is an error here, not later
+                sizes = _SIZES.pack(MAGIC, len(text), capacity, len(devices), num_shares)
+                file.write(sizes + text)
+                # a full disk is an error here, not later
+                os.posix_fallocate(file.fileno(), 0, size)
             part.replace(path)
         except OSError:
             with suppress(OSError):
@@ -127,17 +137,23 @@ class BoardWriter:
         self._mapped = _Mapped(path, writable=True)
         self._count = 0
 
-    def write(self, time_ns: int, total_uj: int, knots: Sequence[Knot | None]) -> Sample:
+    def write(
+        self,
+        time_ns: int,
+        total_uj: int,
+        knots: Sequence[Knot | None],
+        shares: Sequence[int] = (),
+    ) -> Sample:
         """Add a sample; the oldest goes when the ring is full."""
         number = self._count + 1
         words, at = self._mapped.words, self._mapped.slot(number)
-        packed = _packed(number, time_ns, total_uj, knots)
+        packed = _packed(number, time_ns, total_uj, knots, shares)
         words[at] = 0  # whoever reads it now, reads nothing
         for place in range(1, len(packed)):
             words[at + place] = packed[place]
         words[at] = number
         words[self._mapped.count_at] = self._count = number
-        return Sample(number, time_ns, total_uj, tuple(knots))
+        return Sample(number, time_ns, total_uj, tuple(knots), tuple(shares))
 
     def close(self, remove: bool = True) -> None:
         """Let go of the file. Ranks that have it open go on reading."""
@@ -153,6 +169,7 @@ class BoardReader:
         devices: in the order of the knots.
         wall: the host's clock.
         facts: what the writer said.
+        layout: of the shares.
     """
 
     def __init__(self, path: Path) -> None:
@@ -166,6 +183,9 @@ class BoardReader:
         self.facts = self._mapped.facts
         self.devices = tuple(Device(**device) for device in self.facts["devices"])
         self.wall = WallClock(**self.facts["clock"])
+        self.layout = Layout(
+            tuple(self.facts.get("ranks", ())), tuple(self.facts.get("components", ()))
+        )
 
     @property
     def count(self) -> int:
@@ -186,19 +206,30 @@ class BoardReader:
 
     def sample(self, number: int) -> Sample | None:
         """Sample `number`; None if it is gone, not there yet, or only half there."""
-        if not 0 < number <= self.count:
+        words = self._words(number)
+        if words is None:
             return None
-        at = self._mapped.slot(number)
-        words = self._mapped.words[at : at + self._mapped.slot_words].tolist()
-        if not (self._mapped.words[at] == words[0] == number and _check(words[:-1]) == words[-1]):
-            return None
-        knots = zip(
-            words[_FIXED:-1:3], words[_FIXED + 1 : -1 : 3], words[_FIXED + 2 : -1 : 3], strict=True
-        )
+        end = self._mapped.shares_at
+        knots = zip(*(words[_FIXED + part : end : 3] for part in range(3)), strict=True)
         return Sample(
             number, words[1], words[2],
             tuple(None if knot[0] == _NO_TIME else Knot(*knot) for knot in knots),
+            tuple(words[end:-1]),
         )  # fmt: skip
+
+    def shares(self, number: int) -> tuple[int, tuple[int, ...]] | None:
+        """Time and shares of sample `number`; None as for `sample`, of which it is a part."""
+        words = self._words(number)
+        return None if words is None else (words[1], tuple(words[self._mapped.shares_at : -1]))
+
+    def _words(self, number: int) -> list[int] | None:
+        if not 0 < number <= self.count:
+            return None
+        mapped = self._mapped
+        at = mapped.slot(number)
+        words = mapped.words[at : at + mapped.slot_words].tolist()
+        whole = mapped.words[at] == words[0] == number and _check(words[:-1]) == words[-1]
+        return words if whole else None
 
     def last(self) -> Sample | None:
         """The newest whole sample."""
@@ -217,13 +248,20 @@ class BoardReader:
         self._mapped.close()
 
 
-def _packed(number: int, time_ns: int, total_uj: int, knots: Sequence[Knot | None]) -> list[int]:
+def _packed(
+    number: int,
+    time_ns: int,
+    total_uj: int,
+    knots: Sequence[Knot | None],
+    shares: Sequence[int],
+) -> list[int]:
     words = [number, time_ns, total_uj, number ^ time_ns ^ total_uj]
     for knot in knots:
         if knot is None:
             words += [_NO_TIME, 0, 0]
         else:
             words += [knot.time_ns, knot.energy_uj, knot.covered_ns]
+    words += shares
     return [*words, _check(words)]
 
 
@@ -237,5 +275,5 @@ def _count_at(json_bytes: int) -> int:
     return -(-(_SIZES.size + json_bytes) // _PAGE) * _PAGE // 8
 
 
-def _slot_words(num_devices: int) -> int:
-    return _FIXED + 3 * num_devices + 1
+def _slot_words(num_devices: int, num_shares: int) -> int:
+    return _FIXED + 3 * num_devices + num_shares + 1

@@ -9,17 +9,17 @@ Always `quality = "estimate"`, never silently in place of a sensor.
 
 from __future__ import annotations
 
-import os
 import time
 import tomllib
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import cast
 
 from hpctrain.errors import MeteringError
 from hpctrain.metering.files import Clock
-from hpctrain.metering.reading import Device, Reading
-
-_BUSY = (1, 2, 3, 6, 7)  # fields of the line "cpu": user nice system irq softirq; not steal
+from hpctrain.metering.load import read_load
+from hpctrain.metering.reading import COMPONENTS, Component, Device, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Profile:
         name: of the machine, for reports.
         idle_w, full_w: of the whole host, at no and at full load of its processors.
         low, high: factors for the bounds of the estimate; 0.7 and 1.3 say "within 30 %".
+        components: watts at rest of one package, dram, gpu or module, where they are known: they
+            decide what of a rank's share is idle power.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Profile:
     full_w: float
     low: float
     high: float
+    components: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 <= self.idle_w <= self.full_w:
@@ -50,6 +53,11 @@ class Profile:
                 f"{self.low:g} and {self.high:g}"
             )
 
+    def idle_by_component(self) -> dict[Component, float]:
+        """Watts at rest, by component; of the node it is that of the estimate."""
+        given = {name: watts for name, watts in self.components.items() if name in COMPONENTS}
+        return cast("dict[Component, float]", {"node": self.idle_w} | given)
+
 
 def read_profile(path: Path) -> Profile:
     """A profile from a TOML file with the keys of `Profile`.
@@ -61,14 +69,20 @@ def read_profile(path: Path) -> Profile:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise MeteringError(f"energy profile {path}: {error}") from error
-    wanted = [field.name for field in fields(Profile)]
+    components = found.pop("components", {})
+    wanted = [item.name for item in fields(Profile) if item.name != "components"]
     if sorted(found) != sorted(wanted):
         raise MeteringError(f"energy profile {path}: has {sorted(found)}, needs {wanted}")
+    if not isinstance(components, dict) or not set(components) <= set(COMPONENTS):
+        raise MeteringError(
+            f"energy profile {path}: components is {components!r}, not a table with some of "
+            f"{', '.join(COMPONENTS)}"
+        )
     numbers = {key: found[key] for key in wanted[1:]}
-    for key, value in numbers.items():
+    for key, value in (numbers | components).items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise MeteringError(f"energy profile {path}: {key} is {value!r}, not a number")
-    return Profile(str(found["name"]), **numbers)
+    return Profile(str(found["name"]), **numbers, components=components)
 
 
 class ModelSource:
@@ -82,7 +96,6 @@ class ModelSource:
         self._profile = profile
         self._stat = proc / "stat"
         self._clock = clock
-        self._ticks_per_s = os.sysconf("SC_CLK_TCK")
         self.devices: tuple[Device, ...] = (
             Device(
                 f"model:{profile.name}", "node", "counter", "estimate",
@@ -92,24 +105,13 @@ class ModelSource:
 
     def read(self) -> tuple[Reading, ...]:
         now_ns = self._clock()
-        load = self._busy_s()
+        load = read_load(self._stat)
         if load is None:
             return (Reading(now_ns, None),)
-        busy_s, cores = load
+        busy_ns, cores = load
         above_idle_w = self._profile.full_w - self._profile.idle_w
-        dynamic_j = above_idle_w * busy_s / cores
+        dynamic_j = above_idle_w * busy_ns / 1e9 / cores
         return (Reading(now_ns, int(self._profile.idle_w * now_ns / 1000 + dynamic_j * 1e6)),)
 
     def close(self) -> None:
         pass
-
-    def _busy_s(self) -> tuple[float, int] | None:
-        """Processor seconds used by the host since it started, and how many processors it has."""
-        try:
-            lines = self._stat.read_text(encoding="ascii").splitlines()
-            words = next(line for line in lines if line.startswith("cpu ")).split()
-            ticks = sum(int(words[place]) for place in _BUSY)
-        except (OSError, ValueError, IndexError, StopIteration):
-            return None
-        cores = sum(line.startswith("cpu") for line in lines) - 1
-        return (ticks / self._ticks_per_s, cores) if cores > 0 else None

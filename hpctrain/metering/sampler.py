@@ -20,6 +20,7 @@ from hpctrain.metering.board import CAPACITY, BoardWriter
 from hpctrain.metering.files import Clock
 from hpctrain.metering.reading import Device, Source, is_part
 from hpctrain.metering.series import Accumulator, Knot
+from hpctrain.metering.shares import NOBODY, Shares, Sharing
 from hpctrain.metering.walltime import compare_clocks
 
 RATES_HZ = (0.1, 10.0)
@@ -54,6 +55,7 @@ class Sampler:
         rows_every_s: float = ROWS_EVERY_S,
         clock: Clock = time.monotonic_ns,
         capacity: int = CAPACITY,
+        sharing: Sharing = NOBODY,
     ) -> None:
         """Nothing is read yet.
 
@@ -66,6 +68,7 @@ class Sampler:
             rows_every_s: how often.
             clock: nanoseconds of the host's monotonic clock.
             capacity: samples on the board.
+            sharing: how the host's energy is cut among its ranks.
 
         Raises:
             MeteringError: if the rate is not allowed.
@@ -83,8 +86,15 @@ class Sampler:
         self._totals = [Accumulator(device, longest_ns) for device in self.devices]
         present = {device.component for device in self.devices}
         self._counted = [not is_part(device.component, present) for device in self.devices]
-        facts = {"host": platform.node(), "process": os.getpid(), "rate_hz": rate_hz}
-        self.board = BoardWriter(board, self.devices, compare_clocks(), facts, capacity)
+        self._shares = Shares(self.devices, sharing)
+        layout = self._shares.layout
+        facts = {
+            "host": platform.node(), "process": os.getpid(), "rate_hz": rate_hz,
+            "ranks": layout.ranks, "components": layout.components,
+            "shared": not sharing.exclusive,
+        }  # fmt: skip
+        self.wall = compare_clocks()
+        self.board = BoardWriter(board, self.devices, self.wall, facts, capacity, layout.num_words)
         self._rows_from: list[Knot | None] = [None] * len(self.devices)
         self._rows_at_ns = clock()
         self._stop = threading.Event()
@@ -121,7 +131,7 @@ class Sampler:
         now_ns = self._clock()
         counted = zip(knots, self._counted, strict=True)
         total_uj = sum(knot.energy_uj for knot, counts in counted if knot is not None and counts)
-        self.board.write(now_ns, total_uj, knots)
+        self.board.write(now_ns, total_uj, knots, self._shares.look(now_ns, knots))
         if now_ns - self._rows_at_ns >= self._rows_every_ns:
             self._hand_out()
 

@@ -59,6 +59,25 @@ class Steps:
             yield begin_ns, upto_ns, self.values[place]
             begin_ns, place = upto_ns, place + 1
 
+    def at(self, time_ns: int) -> float:
+        """The value at an instant; outside, that of the nearest step."""
+        place = bisect_right(self.starts_ns, time_ns) - 1
+        return self.values[max(0, place)]
+
+    def mean(self, begin_ns: int, end_ns: int) -> float:
+        """The mean over an interval; outside the series its nearest value holds."""
+        inside = (max(begin_ns, self.starts_ns[0]), min(end_ns, self.end_ns))
+        if end_ns <= begin_ns or inside[0] >= inside[1]:
+            return self.at(begin_ns)
+        outside = self.at(end_ns) * (end_ns - inside[1]) + self.at(begin_ns) * (
+            inside[0] - begin_ns
+        )
+        weighed = sum(value * (until - since) for since, until, value in self.pieces(*inside))
+        return (weighed + outside) / (end_ns - begin_ns)
+
+    def covers(self, time_ns: int) -> bool:
+        return self.starts_ns[0] <= time_ns < self.end_ns
+
 
 def constant(value: float, unit: str) -> Steps:
     """The same at all times."""

@@ -28,6 +28,15 @@ class Phases:
         """Count the phase that goes on as `phase`, from its beginning."""
         self.current = phase
 
+    def until_now_ns(self) -> dict[str, int]:
+        """Nanoseconds in each phase until now; any thread may ask."""
+        sums: dict[str, float] = {}
+        for phase, seconds in (*self.total.items(), *self._spent.items()):
+            sums[phase] = sums.get(phase, 0.0) + seconds
+        running, since = self.current, self._since
+        sums[running] = sums.get(running, 0.0) + perf_counter() - since
+        return {phase: round(seconds * 1e9) for phase, seconds in sums.items()}
+
     def saved(self) -> dict[str, dict[Phase, float]]:
         """What a checkpoint keeps of the clock, so that no second is lost to a resume."""
         self.enter(self.current)

@@ -1,0 +1,127 @@
+"""Shares: at each look at the sensors, what each rank has used until then, in whole microjoules.
+
+The sampler cuts what the host used since the last look by `attribution`, and adds it up. Shares of
+all ranks and what is nobody's are the host's total at every look, exactly.
+
+    words on the board: for each rank, and then for nobody, the components; the covered time
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hpctrain.metering.account import HostEnergy, host_energy
+from hpctrain.metering.attribution import HostUse, IdleRule, RankUse, attribute
+from hpctrain.metering.crew import CORE, Member, ProcessTime, core_parts, gpu_owners
+from hpctrain.metering.load import read_load
+from hpctrain.metering.reading import COMPONENTS, Component, Device
+from hpctrain.metering.series import Knot
+
+_NEVER = Knot(0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """By which rules a host's energy is shared out.
+
+    Attributes:
+        crew: the ranks of the job on this host; none: all stays unattributed.
+        exclusive: the job has the host for itself.
+        idle: whose the idle power is.
+        idle_w: power of a device at rest, by component; without an entry it is not known.
+    """
+
+    crew: tuple[Member, ...] = ()
+    exclusive: bool = True
+    idle: IdleRule = "cores"
+    idle_w: Mapping[Component, float] = field(default_factory=dict)
+
+
+NOBODY = Sharing()
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where shares stand among the words of a sample."""
+
+    ranks: tuple[int, ...]
+    components: tuple[Component, ...]
+
+    @property
+    def num_words(self) -> int:
+        return (len(self.ranks) + 1) * len(self.components) + 1
+
+    def place(self, rank: int | None) -> slice:
+        """The components of a rank; None: of nobody."""
+        at = len(self.ranks) if rank is None else self.ranks.index(rank)
+        return slice(at * len(self.components), (at + 1) * len(self.components))
+
+
+class Shares:
+    """Kept by the sampler."""
+
+    def __init__(
+        self, devices: Sequence[Device], sharing: Sharing, proc: Path = Path("/proc")
+    ) -> None:
+        """Nothing is used yet.
+
+        Args:
+            devices: of the host.
+            sharing: the rules.
+            proc: where processes and the load of the host are found.
+        """
+        crew = sharing.crew
+        self._devices, self._sharing = tuple(devices), sharing
+        present = {device.component for device in devices}
+        components = tuple(component for component in COMPONENTS if component in present)
+        self.layout = Layout(tuple(member.rank for member in crew), components)
+        self.words = [0] * self.layout.num_words
+        self._stat = proc / "stat"
+        self._times = [ProcessTime(member.pid, proc) for member in crew]
+        self._parts = core_parts(crew)
+        self._owners = gpu_owners(crew)
+        self._knots: dict[str, Knot] = {}
+        self._at_ns = time.monotonic_ns()
+        self._cpu_ns = [0] * len(crew)
+        self._busy_ns = self._cores = 0
+
+    def look(self, now_ns: int, knots: Sequence[Knot | None]) -> list[int]:
+        """Share out what was used since the last look; the words for the board."""
+        known = zip(self._devices, knots, strict=True)
+        new = {device.name: knot for device, knot in known if knot is not None}
+        old = {name: self._knots.get(name, _NEVER) for name in new}
+        energy = host_energy(self._devices, old, new, now_ns - self._at_ns)
+        uses, host = self._uses(now_ns)
+        if energy.total_uj:
+            self._add(energy, uses, host)
+        if energy.counted:
+            self.words[-1] += min(used.covered_ns for used in energy.counted)
+        self._knots, self._at_ns = new, now_ns
+        return self.words
+
+    def _add(self, energy: HostEnergy, uses: list[RankUse], host: HostUse) -> None:
+        found = attribute(energy, uses, host, self._sharing.idle)
+        size, words = len(self.layout.components), self.words
+        for row, parts in enumerate((*found.ranks.values(), found.unattributed)):
+            for place, component in enumerate(self.layout.components):
+                words[row * size + place] += parts.get(component, 0)
+
+    def _uses(self, now_ns: int) -> tuple[list[RankUse], HostUse]:
+        """What ranks and host did since the last look."""
+        cpu_ns = [process.read(now_ns) for process in self._times]
+        used = zip(self._sharing.crew, cpu_ns, self._cpu_ns, self._parts, strict=True)
+        uses = [RankUse(member.rank, now - then, parts) for member, now, then, parts in used]
+        busy_ns, self._cores = read_load(self._stat) or (self._busy_ns, self._cores)
+        idle_w = {d.name: w for d in self._devices if (w := self._idle_w(d)) is not None}
+        host = HostUse(
+            busy_ns - self._busy_ns, self._cores * CORE, self._sharing.exclusive, idle_w,
+            self._owners,
+        )  # fmt: skip
+        self._cpu_ns, self._busy_ns = cpu_ns, busy_ns
+        return uses, host
+
+    def _idle_w(self, device: Device) -> float | None:
+        return self._sharing.idle_w.get(device.component)
