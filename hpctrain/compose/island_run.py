@@ -13,6 +13,7 @@ from hpctrain.compose.clock import RunClock
 from hpctrain.compose.method import method_of, num_fragments_of
 from hpctrain.compose.recordings import record_initial
 from hpctrain.core.events import Started
+from hpctrain.core.gate import ALWAYS_OPEN, Gate
 from hpctrain.core.topology import Topology
 from hpctrain.runtime.driver import Driver
 from hpctrain.runtime.ports import ClosableMailbox, Notebook, World
@@ -21,6 +22,7 @@ from hpctrain.runtime.snapshot import Snapshots
 from hpctrain.storage.checkpoints import Checkpoint, CheckpointDir
 from hpctrain.storage.parts import PartInfo
 from hpctrain.training.algorithm import Budget, IslandTraining
+from hpctrain.training.home import EnergyBudget
 from hpctrain.workers.generators import restore_generators
 from hpctrain.workers.lockstep import Lockstep, SingleRank
 from hpctrain.workers.orders import Orders
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
 class IslandRun:
     """The objects of one rank, and what is done with them at the beginning and the end.
 
-    `own_state` and `load_own_state` save and load what belongs to this rank besides the model.
+    `own_state` and `load_own_state` save and load what belongs to this rank besides the model;
+    `spent` is its energy to date, in the unit of the budget.
     """
 
     config: RunConfig
@@ -56,6 +59,9 @@ class IslandRun:
     resumed: Checkpoint | None = None
     apply_owed_gradient: Callable[[], Any] = lambda: None
     average_gradients: bool = True
+    energy_budget: EnergyBudget | None = None
+    gate: Gate = ALWAYS_OPEN
+    spent: Callable[[], float] | None = None
     save_failure: str | None = None
     session: Session = field(init=False)
     mailbox: ClosableMailbox = field(init=False)
@@ -74,6 +80,7 @@ class IslandRun:
         group = self.world.group(self.topology) or SingleRank()
         save = self._save_part(vault)
         lockstep = Lockstep(self.replica, group, save, self.average_gradients)
+        lockstep.spent = self.spent
         self.session = self._make_session(lockstep)
         if vault is not None:
             vault.session = self.session
@@ -171,7 +178,8 @@ class IslandRun:
                 self.method,
                 len(self.topology.workers),
                 lambda fragment: self._start_values[fragment.index].copy(),
-                Budget(config.stop.steps, seconds),
+                Budget(config.stop.steps, seconds, self.energy_budget),
+                self.gate,
             )
             driver = Driver(
                 algorithm, self.me.id, self.mailbox, orders, self.notebook, self.clock,

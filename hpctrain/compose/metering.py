@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from hpctrain.compose.energy_rows import EnergyRows
 from hpctrain.compose.start import together
+from hpctrain.config.rules import BUDGETS
+from hpctrain.errors import ConfigError
 from hpctrain.metering.account import host_energy
 from hpctrain.metering.board import BoardReader
 from hpctrain.metering.crew import Member, this_member
@@ -95,6 +97,7 @@ class RankMeter:
         """
         board = self._board = BoardReader(path)
         self._rows = EnergyRows.of_board(self._host, self._run_s, board)
+        self._shared = bool(board.facts["shared"])
         self.ledger = Ledger(board, self._rank, self._note_entry, first=self._leads)
         self.live = LiveEnergy(board, self._rank, terms)
         book_regions_in(self.ledger)
@@ -104,18 +107,23 @@ class RankMeter:
         if self.ledger is not None:
             self.ledger.follow(phases)
 
-    def budget_in(self, unit: str, terms: Terms) -> None:
-        """Count what is spent in `unit`: kwh, cost or gco2."""
+    def count_in(self, unit: str, terms: Terms) -> Callable[[], float] | None:
+        """Count what is spent in `unit`: kwh, cost or gco2.
+
+        Returns:
+            `spent`; None, on all ranks, if no host of the run has sensors.
+        """
         self._bill = RunningBill(terms, unit)
+        return self.spent if self.counts else None
 
     def spent(self) -> float:
         """In the budget's unit, since the run (or this part of it) began, by this rank.
 
-        The first rank of a host also answers for what no rank's share has.
+        The first rank of a host that is the job's alone also answers for what no rank's share has.
         """
         if self.live is None or self._bill is None:
             return 0.0
-        utc_ns, energy_uj = self.live.spent_uj(self._leads)
+        utc_ns, energy_uj = self.live.spent_uj(self._leads and not self._shared)
         return self._bill.add(utc_ns, energy_uj) if utc_ns else 0.0
 
     def round_begins(self, number: int) -> None:
@@ -211,6 +219,7 @@ def start_metering(
         path = meter.start_sampler(found, places, config.energy.rate_hz, sharing)
     paths = world.gather(path)
     meter.counts = any(other is not None for other in paths)
+    together(world, lambda: _check_budget(config, hosts, paths))
     mine = paths[hosts.index(host)]
     if mine is not None:
         _open(meter, mine, terms, notebook)
@@ -239,6 +248,19 @@ def terms_of(config: RunConfig) -> Terms:
     return read_terms(
         energy.tariff, energy.currency, energy.carbon, energy.carbon_market, energy.pue
     )
+
+
+def _check_budget(config: RunConfig, hosts: Sequence[str], paths: Sequence[Path | None]) -> None:
+    """A budget can be kept only where everything is counted."""
+    key = next((key for key in BUDGETS if getattr(config.energy, key) is not None), None)
+    told = {host for host, path in zip(hosts, paths, strict=True) if path is not None}
+    silent = sorted(set(hosts) - told)
+    if key is not None and silent:
+        raise ConfigError(
+            f"{config.source}: energy.{key}: needs readings of energy on every host, and "
+            f"{', '.join(silent)} has none; see `hpctrain doctor`, give energy.profile for an "
+            "estimate, or leave the budget out"
+        )
 
 
 def _open(meter: RankMeter, path: Path, terms: Terms, notebook: Notebook) -> None:

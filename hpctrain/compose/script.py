@@ -15,6 +15,7 @@ import torch
 
 from hpctrain.compose.belongings import Belongings
 from hpctrain.compose.clock import RunClock
+from hpctrain.compose.energy_limits import energy_limits, gate_of
 from hpctrain.compose.island_run import (
     IslandRun,
     checkpoint_to_resume,
@@ -37,6 +38,7 @@ from hpctrain.compose.torch_group import init_worker_group
 from hpctrain.config import config_from_keywords
 from hpctrain.errors import ConfigError, HpctrainError
 from hpctrain.report.console import seen_by
+from hpctrain.report.energy_line import live_text
 from hpctrain.report.progress import ProgressDisplay
 from hpctrain.report.summary import print_summary
 from hpctrain.workers.replica import Replica
@@ -85,6 +87,7 @@ class Run:
         self._clock = RunClock(resumed.meta["time_s"] if resumed else 0.0)
         at_s = resumed.meta["time_s"] if resumed else None
         script = sys.argv[0] if sys.argv else ""
+        self._limits = energy_limits(config, world)
         self._store = open_store(config, world, topology, at_s, script=script)
         self._notebook = TimedNotebook(self._store, self._clock, me.id, me.island)
         run_id = self._store.identity["run_id"]
@@ -143,6 +146,9 @@ class Run:
             resumed=self._resumed,
             apply_owed_gradient=optimizer.step,
             average_gradients=not averages_by_itself(model),
+            energy_budget=self._limits.budget,
+            gate=gate_of(self.config, self._limits.terms, self._world, self._clock),
+            spent=self._meter.count_in(self._limits.unit, self._limits.terms),
         )  # fmt: skip
         self._own.caught_up = self._run.restore_generators
         session = self._run.session
@@ -246,7 +252,10 @@ class Run:
         if self._progress.due:
             known = max(session.round.state.global_steps, session.steps_done)
             rate = taken / max(perf_counter() - self._began_s, 1e-9)
-            self._progress.update(known, f"{rate:.1f}/s here")
+            driver, limits = session.driver, self._limits
+            spent = 0.0 if driver is None else driver.state.learner.spent
+            text = live_text(self._meter.now(), spent, limits.limit, limits.shown_unit)
+            self._progress.update(known, f"{rate:.1f}/s here  {text}".rstrip())
 
     def _watch_for_errors(self) -> None:
         """A script that fails must not be taken for one that ends."""

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpctrain.compose.clock import RunClock
+from hpctrain.compose.energy_limits import energy_limits, gate_of
 from hpctrain.compose.evaluation import Evaluator, rounds_between_evaluations
 from hpctrain.compose.island_run import (
     IslandRun,
@@ -32,6 +33,7 @@ from hpctrain.compose.tasks import island_names, make_task
 from hpctrain.core.seeds import stream
 from hpctrain.errors import HpctrainError
 from hpctrain.report.console import seen_by
+from hpctrain.report.energy_line import live_text
 from hpctrain.report.progress import ProgressDisplay
 from hpctrain.report.summary import print_summary
 from hpctrain.runtime.ports import Notebook, NullNotebook
@@ -109,6 +111,7 @@ class TrainLoop:
         self.me = topology.worker_of(world.rank)
         self.leads = self.me.ranks[0] == world.rank
         score = self._read_score(len(topology.workers))
+        self.limits = energy_limits(config, world) if keep and own_process else None
         self.clock = RunClock(resumed.meta["time_s"] if resumed else 0.0)
         replica = Replica(self.task.model, config.method.buffers == "average")
         self.store = self._open_store(topology, resumed, replica.numel) if keep else None
@@ -220,7 +223,19 @@ class TrainLoop:
             deadline_s=None if left_s is None else self.clock.now_s() + left_s,
             resumed=resumed,
             apply_owed_gradient=self.trainer.apply_owed_gradient,
+            **self._energy_of_the_run(),
         )  # fmt: skip
+
+    def _energy_of_the_run(self) -> dict[str, Any]:
+        """Budget, pauses, and what is counted; nothing for replays and candidates."""
+        limits, meter = self.limits, self.meter
+        if limits is None or meter is None:
+            return {}
+        return {
+            "energy_budget": limits.budget,
+            "gate": gate_of(self.config, limits.terms, self.world, self.clock),
+            "spent": meter.count_in(limits.unit, limits.terms),
+        }
 
     def _attach(self) -> None:
         session = self.run_.session
@@ -259,7 +274,15 @@ class TrainLoop:
         self.on_progress(known)
         if self.progress.due:
             losses = "  ".join(f"{k} {v:.3f}" for k, v in self._last_losses.items())
-            self.progress.update(known, f"held-out {losses}" if losses else "")
+            parts = (f"held-out {losses}" if losses else "", self._energy_text())
+            self.progress.update(known, "  ".join(part for part in parts if part))
+
+    def _energy_text(self) -> str:
+        if self.meter is None or self.limits is None:
+            return ""
+        driver = self.run_.session.driver
+        spent = 0.0 if driver is None else driver.state.learner.spent
+        return live_text(self.meter.now(), spent, self.limits.limit, self.limits.shown_unit)
 
     def _conclude(self) -> None:
         """Evaluate, save and sum up; every rank takes part."""

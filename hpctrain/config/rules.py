@@ -207,6 +207,13 @@ def _energy(config: RunConfig) -> Iterator[Problem]:
     for key, needed in (("budget_cost", "tariff"), ("budget_gco2", "carbon")):
         if getattr(energy, key) is not None and getattr(energy, needed) is None:
             yield f"energy.{key}", f"needs energy.{needed}: a number, or the path of a CSV file"
+    limits = [*budgets, *(["pause_above"] if energy.pause_above is not None else [])]
+    if limits and config.runtime.record != "off":
+        yield (
+            f"energy.{limits[0]}",
+            f'is not allowed with runtime.record = "{config.runtime.record}": what a run uses cannot'
+            " be repeated; leave one of them out",
+        )
     if energy.pause_above is not None and not isinstance(energy.tariff, str):
         yield "energy.pause_above", "needs energy.tariff to be a CSV file of prices"
 

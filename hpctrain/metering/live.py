@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hpctrain.metering.account import MEASURED_COVERAGE
 from hpctrain.metering.board import BoardReader
 from hpctrain.metering.files import Clock
-from hpctrain.metering.money import UJ_PER_KWH, Terms
+from hpctrain.metering.money import UJ_PER_KWH, Terms, priced_in
 
 POWER_OVER = 5  # samples for the power that is shown
 AHEAD_PERIODS = 2.0  # E(t) is carried on from the last sample for no longer than that
@@ -51,9 +51,7 @@ class RunningBill:
 
     def __init__(self, terms: Terms, unit: str = "kwh") -> None:
         self.spent = 0.0
-        steps = {"kwh": None, "cost": terms.tariff, "gco2": terms.location}[unit]
-        self._steps = steps
-        self._pue = 1.0 if unit == "kwh" else terms.pue
+        self._steps, self._factor = priced_in(terms, unit)
         self._last: tuple[int, int] | None = None
 
     def add(self, utc_ns: int, energy_uj: int) -> float:
@@ -64,7 +62,7 @@ class RunningBill:
         last, self._last = self._last, (utc_ns, energy_uj)
         if last is None or energy_uj == last[1]:
             return self.spent
-        used_kwh = (energy_uj - last[1]) / UJ_PER_KWH * self._pue
+        used_kwh = (energy_uj - last[1]) / UJ_PER_KWH * self._factor
         if self._steps is None:
             self.spent += used_kwh
         else:

@@ -68,6 +68,22 @@ class Bill:
     market_gco2: float | None
 
 
+def priced_in(terms: Terms, unit: str) -> tuple[Steps | None, float]:
+    """By what a kWh of IT energy is multiplied: a step function (None: 1), and a factor.
+
+    Args:
+        terms: of the site.
+        unit: "kwh" of IT energy; "cost" or "gco2" (by location) of facility energy.
+    """
+    match unit:
+        case "cost":
+            return terms.tariff, terms.pue
+        case "gco2":
+            return terms.location, terms.pue
+        case _:
+            return None, 1.0
+
+
 def bill(energy_at_uj: EnergyAt, begin_ns: int, end_ns: int, terms: Terms) -> Bill:
     """The energy of an interval at the prices and intensities that held when it was used.
 

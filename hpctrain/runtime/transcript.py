@@ -78,7 +78,7 @@ class Transcribed(Generic[State]):
 
 
 def text_of(value: Any) -> str:
-    """`value` on one line; of an array its length and 2-norm, of a dataclass what is not empty."""
+    """`value` on one line; of an array its length and 2-norm, of a dataclass what is said."""
     match value:
         case np.ndarray():
             return f"<{value.size}: {float(np.linalg.norm(value)):.4g}>"
@@ -90,8 +90,12 @@ def text_of(value: Any) -> str:
             return f"{value:.6g}"
     if not is_dataclass(value) or isinstance(value, type):
         return str(value)
-    held = [(field.name, getattr(value, field.name)) for field in fields(value)]
-    parts = [f"{name}={text_of(item)}" for name, item in held if not _is_empty(item)]
+    held = [(field, getattr(value, field.name)) for field in fields(value)]
+    parts = [
+        f"{field.name}={text_of(item)}"
+        for field, item in held
+        if not _is_empty(item) and not (isinstance(item, float) and item == field.default)
+    ]
     return f"{type(value).__name__}({', '.join(parts)})" if parts else type(value).__name__
 
 

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpctrain.core.events import (
+    Cancel,
     Command,
+    Do,
     Done,
     Event,
     Finish,
+    Note,
     PeerLost,
     Received,
     SetTimer,
@@ -20,10 +23,20 @@ from hpctrain.core.events import (
     TimerFired,
     WorkerId,
 )
+from hpctrain.core.gate import ALWAYS_OPEN, GATE_OPENS, Gate
 from hpctrain.training.fragments import Fragment
-from hpctrain.training.home import Home
+from hpctrain.training.home import EnergyBudget, Home
 from hpctrain.training.learner import Learner
-from hpctrain.training.messages import BudgetSpent, Final, Fresh, Leave, Push, RoundTrained
+from hpctrain.training.messages import (
+    Adopt,
+    BudgetSpent,
+    Final,
+    Fresh,
+    Leave,
+    Push,
+    RoundTrained,
+    TrainRound,
+)
 from hpctrain.training.methods import Method
 from hpctrain.training.rules.rule import Array, OuterState
 from hpctrain.training.state import HomeState, LearnerState, TrainingState
@@ -33,10 +46,11 @@ TIME_IS_UP = "time is up"
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """When a run ends by itself: inner steps of all workers together, or seconds from its start."""
+    """When a run ends by itself: inner steps of all workers, seconds from its start, or energy."""
 
     steps: int | None = None
     seconds: float | None = None
+    energy: EnergyBudget | None = None
 
 
 class IslandTraining:
@@ -49,6 +63,7 @@ class IslandTraining:
         initial: the initial values of a fragment, float32 of shape (P,); the same at all workers.
             It is called once per home, and the array it gives is the home's to keep.
         budget: when the run ends; without one it ends when every worker's script has.
+        gate: when rounds may begin; who has none to train waits.
     """
 
     def __init__(
@@ -58,6 +73,7 @@ class IslandTraining:
         num_workers: int,
         initial: Callable[[Fragment], Array],
         budget: Budget = Budget(),
+        gate: Gate = ALWAYS_OPEN,
     ) -> None:
         self.fragments = fragments
         self.budget = budget
@@ -65,7 +81,8 @@ class IslandTraining:
         # After a synchronous round all learners know the same number of steps: they end at once.
         at_learners = budget.steps if method.synchronous else None
         at_homes = None if method.synchronous else budget.steps
-        self._home = Home(fragments, method, num_workers, at_homes)
+        self._gate = gate
+        self._home = Home(fragments, method, num_workers, at_homes, budget.energy)
         self._learner = Learner(fragments, method, at_learners)
 
     def init(self, me: WorkerId) -> TrainingState:
@@ -82,7 +99,44 @@ class IslandTraining:
     def step(
         self, state: TrainingState, event: Event, now_s: float
     ) -> tuple[TrainingState, tuple[Command, ...]]:
-        return state, tuple(self._commands(state, event, now_s))
+        return state, tuple(self._held(state, self._commands(state, event, now_s), now_s))
+
+    def _held(
+        self, state: TrainingState, commands: Iterator[Command], now_s: float
+    ) -> Iterator[Command]:
+        """Hold back rounds, and what is to be merged into them, until the gate is open."""
+        for command in commands:
+            match command:
+                case Do(TrainRound(steps=steps) as order) if steps and not state.held:
+                    opens_s = self._gate.opens_s(now_s)
+                    if opens_s is None:
+                        yield command
+                        continue
+                    state.held.append(order)
+                    yield Note("event", {"kind": "pause", "text": self._gate.reason})
+                    yield SetTimer(GATE_OPENS, opens_s)
+                case Do(Adopt() as order) if state.held:
+                    state.held.append(order)
+                case Cancel() if state.held:
+                    yield from self._release(state)
+                    yield command
+                case _:
+                    yield command
+
+    def _release(self, state: TrainingState) -> Iterator[Command]:
+        held, state.held = state.held, []
+        for order in held:
+            yield Do(order)
+
+    def _gate_opens(self, state: TrainingState, now_s: float) -> Iterator[Command]:
+        if not state.held:
+            return
+        opens_s = self._gate.opens_s(now_s)
+        if opens_s is not None:
+            yield SetTimer(GATE_OPENS, opens_s)
+            return
+        yield Note("event", {"kind": "go on", "text": "the pause is over"})
+        yield from self._release(state)
 
     def _commands(self, state: TrainingState, event: Event, now_s: float) -> Iterator[Command]:
         match event:
@@ -97,6 +151,8 @@ class IslandTraining:
             case PeerLost(worker):
                 yield from self._home.leave(state.home, worker)
                 yield from self._learner.lost(state.learner, worker)
+            case TimerFired(name) if name == GATE_OPENS:
+                yield from self._gate_opens(state, now_s)
             case TimerFired(name):
                 if self._time_is_up(now_s):  # a resumed run may still have an older timer
                     yield from self._home.spend_budget(state.home, name)
@@ -130,6 +186,11 @@ class IslandTraining:
             learner.phase = "new"
         if self.budget.seconds is not None and 0 in home.outer:
             yield SetTimer(TIME_IS_UP, self.budget.seconds)
+        if self.budget.energy is not None and 0 in home.outer:
+            home.spent = max(home.spent, self.budget.energy.before)
+            yield from self._home.check_energy(home)
+        if state.held:
+            yield SetTimer(GATE_OPENS, now_s)
         if learner.phase == "new":
             yield from self._learner.start(learner)
 

@@ -26,6 +26,15 @@ NOT_FINITE = "it is not finite"
 
 
 @dataclass(frozen=True, slots=True)
+class EnergyBudget:
+    """What a run may use in all, and in which unit; `before` was used by earlier parts of it."""
+
+    limit: float
+    unit: str
+    before: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Home:
     """The rules of a home; its state is a `HomeState`."""
 
@@ -33,9 +42,30 @@ class Home:
     method: Method
     num_workers: int
     total_steps: int | None
+    energy: EnergyBudget | None = None
 
     def push(self, state: HomeState, sender: WorkerId, push: Push) -> Commands:
         """A push arrived."""
+        if push.fragment == 0:
+            state.spent += push.spent
+            state.round_spent[sender] = push.spent
+        yield from self._take(state, sender, push)
+        yield from self.check_energy(state)
+
+    def check_energy(self, state: HomeState) -> Commands:
+        """End the run before it would use more than it may: if no other round of all fits."""
+        budget = self.energy
+        if budget is None or not state.round_spent:
+            return
+        going_on = (w for w in state.round_spent if w not in state.left)
+        expected = sum(state.round_spent[worker] for worker in going_on)
+        if state.spent + expected > budget.limit:
+            reason = (
+                f"{state.spent:.4g} of {budget.limit:g} {budget.unit} used; another round would"
+            )
+            yield from self.spend_budget(state, f"{reason} exceed it")
+
+    def _take(self, state: HomeState, sender: WorkerId, push: Push) -> Commands:
         version = state.outer[push.fragment].version
         if push.base_version > version:
             yield self._refused(push, sender, version, "its base version is ahead of the home")
@@ -145,7 +175,7 @@ class Home:
         data = np.empty_like(outer.theta)
         rule, _ = self._rule(self.fragments[fragment], 0)
         rule.dispatch(outer, data)
-        return Fresh(fragment, outer.version, state.steps[fragment], data)
+        return Fresh(fragment, outer.version, state.steps[fragment], data, state.spent)
 
     def _merged(
         self, push: Push, sender: int, version: int, staleness: int, weight: float, did: Applied

@@ -64,6 +64,7 @@ class Learner:
         state.awaiting.remove(fresh.fragment)
         state.versions[fresh.fragment] = fresh.version
         state.global_steps = max(state.global_steps, fresh.global_steps)
+        state.spent = max(state.spent, fresh.spent)
         if state.phase in ("training", "leaving"):  # with overlap: the round goes on
             yield Do(Adopt(fresh.fragment, fresh.version, fresh.global_steps, fresh.data))
         elif state.phase == "waiting":
@@ -136,6 +137,7 @@ class Learner:
                 result.steps,
                 result.tokens,
                 result.data[fragment.index],
+                result.spent if fragment.index == 0 else 0.0,
             )
             yield Send(fragment.home, push)
         state.awaiting = [fragment.index for fragment in self.fragments]

@@ -20,7 +20,8 @@ class Push:
 
     `data` is the pseudo-gradient `theta_start - theta_end`; of a buffer fragment the values
     themselves; for `ddp` the gradient of one step. `base_version` is the home's version that the
-    round started from.
+    round started from. `spent` is the energy of the round, in the unit of the budget; it is told
+    with fragment 0.
     """
 
     fragment: int
@@ -29,17 +30,22 @@ class Push:
     steps: int
     tokens: int
     data: Array
+    spent: float = 0.0
 
 
 @plain
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """Home to worker: the fragment to go on from, after `global_steps` of all workers."""
+    """Home to worker: the fragment to go on from, after `global_steps` of all workers.
+
+    `spent` is the energy of all of them until then, as far as the home of fragment 0 knows.
+    """
 
     fragment: int
     version: int
     global_steps: int
     data: Array
+    spent: float = 0.0
 
 
 @plain
@@ -128,10 +134,11 @@ class Initial:
 class RoundTrained:
     """Result of `TrainRound`: one array per fragment, as in `Push.data`.
 
-    `steps` may be fewer than ordered.
+    `steps` may be fewer than ordered; `spent` is the energy since the last round.
     """
 
     round: int
     steps: int
     tokens: int
     data: list[Array]
+    spent: float = 0.0

@@ -7,7 +7,7 @@ from typing import Literal
 
 from hpctrain.core.events import WorkerId
 from hpctrain.core.plain import plain
-from hpctrain.training.messages import Push
+from hpctrain.training.messages import Adopt, Push, TrainRound
 from hpctrain.training.rules.rule import Array, OuterState
 
 Phase = Literal["new", "training", "waiting", "leaving", "left", "finished"]
@@ -32,6 +32,7 @@ class LearnerState:
     global_steps: int = 0
     stopping: bool = False
     last_round: int | None = None
+    spent: float = 0.0
 
 
 @plain
@@ -41,6 +42,8 @@ class HomeState:
 
     `steps` were taken by all workers, whether or not their result was accepted; `rounds` is the
     number of synchronous rounds that are over.
+    `spent` is the energy of all workers, and `round_spent` that of the last round of each: the home
+    of fragment 0 knows it.
     `collected` are pushes of synchronous rounds that are not complete: fragment -> round -> worker
     -> push.
     """
@@ -52,11 +55,16 @@ class HomeState:
     collected: dict[int, dict[int, dict[int, Push]]] = field(default_factory=dict)
     budget_spent: bool = False
     closed: bool = False
+    spent: float = 0.0
+    round_spent: dict[WorkerId, float] = field(default_factory=dict)
 
 
 @plain
 @dataclass(slots=True)
 class TrainingState:
+    """`held` are orders that wait for a pause to end."""
+
     me: WorkerId
     learner: LearnerState
     home: HomeState
+    held: list[TrainRound | Adopt] = field(default_factory=list)

@@ -51,9 +51,11 @@ class Ahead:
         training = learner.phase == "training" and not learner.stopping
         return self._allowed and training and not self._round.state.cancelled
 
-    def end_round(self, driver: Driver[TrainingState], order: TrainRound, step: int) -> None:
+    def end_round(
+        self, driver: Driver[TrainingState], order: TrainRound, step: int, spent: float
+    ) -> None:
         """End the round after `step`, and hand in what it learned now or later."""
-        ended = self._round.end()
+        ended = self._round.end(spent)
         global_steps = self._round.state.global_steps
         note = self._log.closed_round(order, ended.steps, ended.tokens, global_steps)
         self._late, self.ended_at = _Late(ended, note), step

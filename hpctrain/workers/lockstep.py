@@ -7,6 +7,7 @@ parameters, and the leader can speak for them. Between steps it says what to do 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Protocol
@@ -74,6 +75,7 @@ class Word(IntEnum):
     SAVE = 5
     END = 6
     FROZEN = 7
+    SPENT = 8
 
 
 class Lockstep:
@@ -85,6 +87,10 @@ class Lockstep:
         save: writes this rank's part of a snapshot, given its number.
         average: whether gradients are ours to average; False if the user's model does it (DDP,
             FSDP2).
+
+    Attributes:
+        spent: energy of this rank to date, in the unit of the budget; None on all ranks if there is
+            nothing to tell.
     """
 
     def __init__(
@@ -98,6 +104,7 @@ class Lockstep:
         self.group = group
         self._save = save
         self._average = average and group.size > 1 and not replica.sharded
+        self.spent: Callable[[], float] | None = None
         self._word = np.zeros(2, np.int64)
         self._flat: Array = np.empty(0, np.float32)
 
@@ -146,6 +153,13 @@ class Lockstep:
         self.say(Word.SAVE, number)
         return self.group.gather(self._save(number))
 
+    def spent_by_all(self) -> float:
+        """Energy of all ranks of the worker to date; 0 if there is nothing to tell."""
+        if self.spent is None:
+            return 0.0
+        self.say(Word.SPENT)
+        return math.fsum(self.group.gather(self.spent()))
+
     def say(self, word: Word, argument: int = 0) -> None:
         """The leader's next word."""
         if self.group.size > 1:
@@ -174,6 +188,9 @@ class Lockstep:
     def _obey(self, word: Word, argument: int) -> None:
         if word is Word.SAVE:
             self.group.gather(self._save(argument))
+            return
+        if word is Word.SPENT:
+            self.group.gather(0.0 if self.spent is None else self.spent())
             return
         fragment = self.fragments[argument]
         match word:

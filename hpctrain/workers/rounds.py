@@ -74,6 +74,7 @@ class EndedRound:
     steps: int
     tokens: int
     readings: list[Reading]  # one per fragment
+    spent: float = 0.0
 
     def ready(self) -> bool:
         """Is everything there?"""
@@ -138,21 +139,22 @@ class Round:
             return False
         return state.cancelled or state.steps >= state.order.steps
 
-    def result(self, gradients: bool = False) -> RoundTrained:
-        """What the round learned. The round is over with this."""
+    def result(self, gradients: bool = False, spent: float = 0.0) -> RoundTrained:
+        """What the round learned, and what energy it took. The round is over with this."""
         model, fragments = self.model, self.model.fragments
         order, steps, tokens = self._over()
         if gradients:
             data = [model.read_gradients(fragment) for fragment in fragments]
-            return RoundTrained(order.round, 1, tokens, data)
+            return RoundTrained(order.round, 1, tokens, data, spent)
         data = [self._learned(f, model.read(f)) for f in fragments] if steps else []
-        return RoundTrained(order.round, steps, tokens, data)
+        return RoundTrained(order.round, steps, tokens, data, spent)
 
-    def end(self) -> EndedRound:
+    def end(self, spent: float = 0.0) -> EndedRound:
         """The round is over, but what it learned is only on its way: see `result_of`."""
         order, steps, tokens = self._over()
         fragments = self.model.fragments if steps else ()
-        return EndedRound(order, steps, tokens, [self.model.begin_read(f) for f in fragments])
+        readings = [self.model.begin_read(fragment) for fragment in fragments]
+        return EndedRound(order, steps, tokens, readings, spent)
 
     def result_of(self, ended: EndedRound) -> RoundTrained:
         """What `ended` learned; waits for it. No order may be carried out in between."""
@@ -160,7 +162,7 @@ class Round:
             self._learned(fragment, reading.array())
             for fragment, reading in zip(self.model.fragments, ended.readings, strict=False)
         ]
-        return RoundTrained(ended.order.round, ended.steps, ended.tokens, data)
+        return RoundTrained(ended.order.round, ended.steps, ended.tokens, data, ended.spent)
 
     def _over(self) -> tuple[TrainRound, int, int]:
         """The order, steps and tokens of the round in progress, which is no longer."""

@@ -26,6 +26,7 @@ class SaveClock:
         self._deadline_s = deadline_s
         self._next_s = every_s
         self._stop_asked = False
+        self._held = False
 
     def look(self, driver: Driver[TrainingState]) -> None:
         """Begin what is due. Call it at a pause, under the session's lock."""
@@ -37,7 +38,9 @@ class SaveClock:
         if self.stop_reason is not None and not self._stop_asked:
             self._stop_asked = True
             driver.snapshots.ask_stop(self.stop_reason)
-        if self._next_s is not None and now_s >= self._next_s:
+        held, self._held = self._held, bool(driver.state.held)
+        pauses = self._held and not held
+        if self._next_s is not None and (now_s >= self._next_s or pauses):
             assert self._every_s is not None
             self._next_s = now_s + self._every_s
             if driver.state.learner.phase in ("training", "waiting"):

@@ -29,6 +29,7 @@ from hpctrain.workers.rounds import Round
 from hpctrain.workers.saving import SaveClock
 
 PAUSE_S = 0.0005  # between two looks at the mailbox while there is nothing to compute
+HELD_S = 0.02  # ... while a run pauses
 BRIEF_S = 0.00005  # the first looks come quicker: most answers are already on their way
 
 
@@ -96,6 +97,7 @@ class Session:
         self.pauses_later = False
         self._pause_due = False
         self._averaged = False
+        self._spent_before = 0.0
         self._outcome: AdoptFinal | None = None
         self.gradient_owed = False  # ddp: handed in, and the optimizer has not had the mean yet
         self.on_round: Callable[[TrainRound], None] = lambda order: None
@@ -266,10 +268,23 @@ class Session:
                     return
                 if self._handled() == handled:  # the look itself was part of the wait
                     self.phases.call_it("wait")
+                self._look_while_held()
             self.phases.enter("wait")
-            sleep(BRIEF_S if looks < 20 else PAUSE_S)
+            sleep(self._pause_s(looks))
             self.phases.enter("exchange")
             looks += 1
+
+    def _look_while_held(self) -> None:
+        """A pause may last for hours: it is saved when it begins, and the wall-time may come."""
+        driver = self.driver
+        if driver is not None and driver.state.held and not self._frozen():
+            self._saving.look(driver)
+            self.on_pause()
+
+    def _pause_s(self, looks: int) -> float:
+        if self.driver is not None and self.driver.state.held:
+            return HELD_S
+        return BRIEF_S if looks < 20 else PAUSE_S
 
     def _handled(self) -> int:
         return self.driver.num_handled if self.driver is not None else 0
@@ -341,11 +356,16 @@ class Session:
         assert driver is not None
         assert order is not None
         if self.ahead.possible(driver):
-            self.ahead.end_round(driver, order, self.steps_done)
+            self.ahead.end_round(driver, order, self.steps_done, self._spent())
             return
-        result = self.round.result(gradients)
+        result = self.round.result(gradients, self._spent())
         self.log.closed_round(order, result.steps, result.tokens, self.round.state.global_steps)()
         driver.handle(Done(result))
+
+    def _spent(self) -> float:
+        """Energy of the worker since the last round ended."""
+        before, self._spent_before = self._spent_before, self.lockstep.spent_by_all()
+        return self._spent_before - before
 
     def _catch_up(self, driver: Driver[TrainingState]) -> None:
         """Hand in the last round, and begin the one whose first steps have been taken already."""
