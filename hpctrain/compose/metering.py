@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from hpctrain.metering.series import Knot
 from hpctrain.metering.shares import Sharing
 from hpctrain.metering.terms import read_terms
 from hpctrain.report.energy_line import HostTotal, energy_line
+from hpctrain.workers.candidate_energy import BookedCandidates
 from hpctrain.workers.regions import book_regions_in
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from hpctrain.runtime.ports import Clock, Notebook, World
 
 SHARED_MEMORY = Path("/dev/shm")
+POLL_EVERY_S = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +66,8 @@ class RankMeter:
         self._board: BoardReader | None = None
         self._bill: RunningBill | None = None
         self._round: int | None = None
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
         self._total: HostTotal | None = None
 
     def start_sampler(
@@ -101,6 +106,20 @@ class RankMeter:
         self.ledger = Ledger(board, self._rank, self._note_entry, first=self._leads)
         self.live = LiveEnergy(board, self._rank, terms)
         book_regions_in(self.ledger)
+        self._thread = threading.Thread(target=self._poll_often, name="energy books", daemon=True)
+        self._thread.start()
+
+    def candidates(self, spent: Callable[[], float]) -> BookedCandidates | None:
+        """For a search, what books its candidates; None without sensors."""
+        ledger, live = self.ledger, self.live
+        if ledger is None or live is None:
+            return None
+        return BookedCandidates(ledger, live.joules, spent)
+
+    def _poll_often(self) -> None:
+        """Nothing else may happen on this rank for an hour, and what it uses is booked."""
+        while not self._over.wait(POLL_EVERY_S):
+            self.poll()
 
     def follow(self, phases: Callable[[], Mapping[str, int]]) -> None:
         """Book by these phases from now on."""
@@ -136,8 +155,9 @@ class RankMeter:
 
     def poll(self) -> None:
         """Write rows on what has become known; call it often."""
-        if self.ledger is not None:
-            self.ledger.poll()
+        ledger = self.ledger
+        if ledger is not None:
+            ledger.poll()
 
     def now(self) -> EnergyNow | None:
         """Energy to date; None without sensors."""
@@ -156,6 +176,9 @@ class RankMeter:
             The energy of the host since the start, on its first rank; None if it has no sensor.
         """
         self.stop_sampler()
+        self._over.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
         board, self._board = self._board, None
         if board is not None and self.ledger is not None:
             book_regions_in(None)
@@ -226,16 +249,19 @@ def start_metering(
     return meter
 
 
-def energy_used(meter: RankMeter, world: World) -> str:
-    """Collective. Ends the meters; the line of the summary, "" if the user wants none."""
+def energy_used(meter: RankMeter, world: World) -> tuple[str, float | None]:
+    """Collective. Ends the meters; the line of the summary, and joules of all hosts.
+
+    The line is "" if the user wants none; the joules are None without readings.
+    """
     world.gather(None)  # whatever is metered has ended on all ranks
     meter.stop_sampler()
     world.gather(None)  # the last looks have been taken
     totals = world.gather(meter.close())
     hosts = set(world.hosts())
-    if meter.off:
-        return ""
-    return energy_line([total for total in totals if total is not None], len(hosts))
+    told = [total for total in totals if total is not None and total.quality != "none"]
+    joules = sum(total.joules for total in told) if told else None
+    return ("" if meter.off else energy_line(told, len(hosts))), joules
 
 
 def terms_of(config: RunConfig) -> Terms:
@@ -251,15 +277,18 @@ def terms_of(config: RunConfig) -> Terms:
 
 
 def _check_budget(config: RunConfig, hosts: Sequence[str], paths: Sequence[Path | None]) -> None:
-    """A budget can be kept only where everything is counted."""
-    key = next((key for key in BUDGETS if getattr(config.energy, key) is not None), None)
+    """A budget can be kept only where everything is counted; the same holds for an objective."""
+    energy = config.energy
+    key = next((f"energy.{key}" for key in BUDGETS if getattr(energy, key) is not None), None)
+    if config.search.energy_objective:
+        key = "search.energy_objective"
     told = {host for host, path in zip(hosts, paths, strict=True) if path is not None}
     silent = sorted(set(hosts) - told)
     if key is not None and silent:
         raise ConfigError(
-            f"{config.source}: energy.{key}: needs readings of energy on every host, and "
+            f"{config.source}: {key}: needs readings of energy on every host, and "
             f"{', '.join(silent)} has none; see `hpctrain doctor`, give energy.profile for an "
-            "estimate, or leave the budget out"
+            "estimate, or leave it out"
         )
 
 

@@ -224,7 +224,7 @@ class Run:
         save_outcome(self._run, self._notebook)
         self._run.save_the_end()
         summary = summarise(self._run, 1.0, {}, seconds, Path(self.config.run_dir))
-        summary = replace(summary, energy=energy_used(self._meter, self._world))
+        summary = replace(summary, energy=energy_used(self._meter, self._world)[0])
         self._close("finish", "the script has ended")
         if self.rank == 0 and self.config.progress.show != "none":
             print_summary(summary, seen_by(self._launcher.terminal, self._launcher.is_rank))

@@ -17,6 +17,7 @@ from hpctrain.compose.search_setup import (
     space_of,
 )
 from hpctrain.compose.start import connect, or_exit, seconds_left, together
+from hpctrain.config.rules import BUDGETS
 from hpctrain.errors import ConfigError
 from hpctrain.report.console import seen_by
 from hpctrain.report.search_summary import print_search
@@ -43,7 +44,19 @@ def search_with(
 def ask_and_tell(space: Space | Mapping[str, Any], settings: Mapping[str, Any]) -> Search:
     """See `hpctrain.Search`."""
     checked, config = or_exit(lambda: _checked(space, settings))
+    or_exit(lambda: _check_energy(config))
     return Search(or_exit(lambda: SearchRun(config, checked)))
+
+
+def _check_energy(config: RunConfig) -> None:
+    """Ranks of a worker whose loop is the user's do not meet at the end of a candidate."""
+    budgets = any(getattr(config.energy, key) is not None for key in BUDGETS)
+    if config.search.ranks_per_worker > 1 and (budgets or config.search.energy_objective):
+        raise ConfigError(
+            f"{config.source}: search.ranks_per_worker: {config.search.ranks_per_worker} is not "
+            "allowed with ask and tell and a budget of energy, or energy as an objective; give 1, "
+            "or let hpctrain.search() call the objective"
+        )
 
 
 def search_file(config: RunConfig) -> int:

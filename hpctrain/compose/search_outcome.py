@@ -40,6 +40,8 @@ class SearchResult:
         seconds: on the clock of the run.
         reason: why it ended.
         run_dir: where everything lies.
+        energy_j: joules of all hosts in this part of the run; None without readings.
+        energy: the same for people, with what kind of number it is.
     """
 
     front: tuple[Found, ...]
@@ -52,6 +54,8 @@ class SearchResult:
     seconds: float
     reason: str
     run_dir: Path
+    energy_j: float | None = None
+    energy: str = ""
 
     @property
     def found(self) -> bool:

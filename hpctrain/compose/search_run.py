@@ -5,11 +5,14 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpctrain.compose.clock import RunClock
+from hpctrain.compose.energy_limits import energy_limits, gate_of
+from hpctrain.compose.metering import energy_used, start_metering
 from hpctrain.compose.search_outcome import Found, SearchResult
 from hpctrain.compose.search_past import check_same_space, history_of, warm_records
 from hpctrain.compose.search_setup import (
@@ -21,6 +24,7 @@ from hpctrain.compose.start import connect, on_signals, seconds_left, together
 from hpctrain.compose.stores import TimedNotebook, open_store
 from hpctrain.errors import ConfigError, HpctrainError, RunStoreError
 from hpctrain.report.console import seen_by
+from hpctrain.report.energy_line import live_text
 from hpctrain.report.progress import ProgressDisplay
 from hpctrain.report.words import seconds_text
 from hpctrain.runtime.driver import Driver
@@ -73,16 +77,22 @@ class SearchRun:
         self.clock = RunClock(time_s)
         left_s = seconds_left(launcher, config.checkpoint.margin_s)
         allocation_s = inf if left_s is None else time_s + left_s
+        self.limits = energy_limits(config, world)
+        gate = gate_of(config, self.limits.terms, world, self.clock)
         self.settings = together(
-            world, lambda: settings_of(config, self.space, history, allocation_s)
+            world,
+            lambda: settings_of(config, self.space, history, allocation_s, self.limits, gate),
         )
         me = self.topology.worker_of(world.rank)
         self.store = open_store(config, world, self.topology, time_s, search=self._facts())
         self.notebook = TimedNotebook(self.store, self.clock, me.id, me.island)
+        run_id = self.store.identity["run_id"]
+        self.meter = start_metering(config, world, run_id, self.notebook, self.clock)
         world.before_abort = self._note_abort
         self.mailbox = world.mailbox(self.topology)
         self._group = world.talk(self.topology) if len(me.ranks) > 1 else OneRank()
         self.loop = self._make_loop()
+        self._meter_candidates()
         if world.threads and len(self.topology.workers) > 1:
             self.loop.serve(world.abort)
         on_signals(config.checkpoint.signals, self.loop.request_stop)
@@ -108,7 +118,8 @@ class SearchRun:
         gc.unfreeze()
         self.loop.stop_service()
         self.progress.close()
-        result = self._result()
+        line, joules = energy_used(self.meter, self.world)
+        result = replace(self._result(), energy=line, energy_j=joules)
         if self.world.rank == 0:
             self.notebook.note("event", {"kind": "finish", "text": result.reason})
         self.mailbox.close()
@@ -133,6 +144,12 @@ class SearchRun:
         return SearchLoop(
             driver, orders, self._group, place, self.config.seed, self.notebook.note, self._at_pause
         )
+
+    def _meter_candidates(self) -> None:
+        spent = self.meter.count_in(self.limits.unit, self.limits.terms)
+        if spent is not None:
+            self.loop.energy = self.meter.candidates(spent)
+            self.loop.energy_is_a_loss = self.config.search.energy_objective
 
     def _past(self) -> tuple[History, float]:
         """Rank 0 reads what there is, and all ranks get the part that is worth remembering."""
@@ -168,7 +185,9 @@ class SearchRun:
             desk = self.loop.driver.state.desk
             if desk is not None:
                 text = _progress_text(desk.tally, self.settings, self.clock.now_s())
-                self.progress.update(desk.tally.ended, text)
+                limits, spent = self.limits, desk.tally.spent
+                energy = live_text(self.meter.now(), spent, limits.limit, limits.shown_unit)
+                self.progress.update(desk.tally.ended, f"{text}  {energy}".strip())
 
     def _result(self) -> SearchResult:
         """Collective. The best of all workers."""
@@ -195,6 +214,7 @@ class SearchRun:
         )  # fmt: skip
 
     def _note_abort(self, text: str) -> None:
+        self.meter.close()
         self.notebook.note("event", {"kind": "abort", "text": text[-2000:]})
         self.store.flush()
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from hpctrain.config.rules import BUDGETS
+from hpctrain.core.gate import ALWAYS_OPEN, Gate
 from hpctrain.core.topology import Topology, plan_topology
 from hpctrain.errors import ConfigError
 from hpctrain.searching.breeding.make import make_propagator
@@ -25,6 +27,7 @@ from hpctrain.searching.travel import Travel
 from hpctrain.workloads.factory import resolve
 
 if TYPE_CHECKING:
+    from hpctrain.compose.energy_limits import EnergyLimits
     from hpctrain.config import RunConfig
     from hpctrain.runtime.ports import World
     from hpctrain.workers.objective import Objective
@@ -125,7 +128,9 @@ def check_end(config: RunConfig, space: Space, allocation_s: float) -> None:
     """
     search = config.search
     finite = space.num_allowed(SMALL_SPACE) is not None and search.duplicates == "reuse"
-    if allocation_s == inf and not finite and not Stop(**search.stop.model_dump()).ends:
+    ends = Stop(**search.stop.model_dump()).ends
+    ends |= any(getattr(config.energy, key) is not None for key in BUDGETS)
+    if allocation_s == inf and not finite and not ends:
         raise ConfigError(
             f"{config.source}: search.stop: nothing is sure to end this search; give evaluations, "
             "hours, patience or cost"
@@ -133,7 +138,12 @@ def check_end(config: RunConfig, space: Space, allocation_s: float) -> None:
 
 
 def settings_of(
-    config: RunConfig, space: Space, history: History, allocation_s: float
+    config: RunConfig,
+    space: Space,
+    history: History,
+    allocation_s: float,
+    limits: EnergyLimits | None = None,
+    gate: Gate = ALWAYS_OPEN,
 ) -> SearchSettings:
     """Everything that the algorithm is told.
 
@@ -150,6 +160,9 @@ def settings_of(
     )  # fmt: skip
     travel.counts(search.islands)
     stop = Stop(**search.stop.model_dump())
+    if limits is not None:
+        stop = replace(stop, energy=limits.limit, energy_unit=limits.shown_unit)
+        history = replace(history, tally=replace(history.tally, spent=limits.before))
     return SearchSettings(
         space=space,
         make_propagator=make,
@@ -162,6 +175,7 @@ def settings_of(
         given=tuple(_given(space, config)),
         history=history,
         allocation_s=allocation_s,
+        gate=gate,
     )
 
 

@@ -292,7 +292,7 @@ class TrainLoop:
         self.run_.save_the_end()
         summary = summarise(self.run_, self.pace, losses, seconds, Path(self.config.run_dir))
         if self.meter is not None:
-            summary = replace(summary, energy=energy_used(self.meter, self.world))
+            summary = replace(summary, energy=energy_used(self.meter, self.world)[0])
         self._close("finish", "the budget is spent")
         if self.world.rank == 0 and self.config.progress.show != "none":
             print_summary(summary, self.terminal)

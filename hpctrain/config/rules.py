@@ -32,11 +32,17 @@ def search_problems(config: RunConfig) -> Iterator[Problem]:
     if not search.space:
         yield "search.space", "is missing; give at least one parameter, such as lr = [1e-4, 1e-3]"
     rules = search.stop
-    if all(rule is None for rule in (rules.evaluations, rules.hours, rules.patience, rules.cost)):
+    budgets = (getattr(config.energy, key) for key in BUDGETS)
+    ends = (rules.evaluations, rules.hours, rules.patience, rules.cost, *budgets)
+    if all(rule is None for rule in ends):
         yield (
             "search.stop",
             "the search might never end; give evaluations, hours, patience or cost",
         )
+    if search.energy_objective and search.objectives < 2:
+        yield "search.energy_objective", "needs search.objectives of at least 2: the last is energy"
+    if search.energy_objective and config.energy.meter == "off":
+        yield "search.energy_objective", 'is not allowed with energy.meter = "off"'
     if search.objective == "train":
         yield from missing_stop(config)
     if search.fidelity.rule != "none" and search.objectives > 1:
@@ -211,8 +217,8 @@ def _energy(config: RunConfig) -> Iterator[Problem]:
     if limits and config.runtime.record != "off":
         yield (
             f"energy.{limits[0]}",
-            f'is not allowed with runtime.record = "{config.runtime.record}": what a run uses cannot'
-            " be repeated; leave one of them out",
+            f'is not allowed with runtime.record = "{config.runtime.record}": what a run uses'
+            " cannot be repeated; leave one of them out",
         )
     if energy.pause_above is not None and not isinstance(energy.tariff, str):
         yield "energy.pause_above", "needs energy.tariff to be a CSV file of prices"

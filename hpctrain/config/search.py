@@ -61,6 +61,7 @@ class SearchConfig(Section):
     islands: PositiveInt = 1
     ranks_per_worker: PositiveInt = 1
     objectives: PositiveInt = 1
+    energy_objective: bool = False
     duplicates: Literal["reuse", "average", "reevaluate"] = "reuse"
     timeout_s: PositiveFloat | None = None
     patience_s: PositiveFloat = 60.0

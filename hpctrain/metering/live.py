@@ -107,6 +107,11 @@ class LiveEnergy:
             self._quality(at_ns, words[-1]),
         )  # fmt: skip
 
+    def joules(self) -> float | None:
+        """The share of this rank to date; None before the first look."""
+        now = self.now()
+        return None if now is None or now.quality == "none" else now.joules
+
     def spent_uj(self, with_nobody: bool) -> tuple[int, int]:
         """UTC nanoseconds of the last look, and microjoules of this rank, or of nobody as well."""
         newest, _ = self._looks()

@@ -48,19 +48,26 @@ class RankTalk:
         _wait(self._comm.Ibcast([data, MPI.BYTE], 0))
         return item if self.rank == 0 else from_bytes(bytes(data))
 
-    def vote(self, complaint: str, patience_s: float) -> list[str]:
-        """The complaints of all ranks, empty texts for none.
+    def vote(
+        self, complaint: str, patience_s: float, amounts: tuple[float, float] = (0.0, 0.0)
+    ) -> tuple[list[str], tuple[float, float]]:
+        """The complaints of all ranks, empty texts for none; and the sums of their amounts.
 
         Raises:
             TimeoutError: on a rank that complains, if the others do not come in `patience_s`.
         """
-        mine = np.zeros(COMPLAINT_BYTES, np.uint8)
+        head = np.array(amounts, np.float64).view(np.uint8)
+        mine = np.zeros(head.size + COMPLAINT_BYTES, np.uint8)
         text = complaint.encode()[:COMPLAINT_BYTES]
-        mine[: len(text)] = np.frombuffer(text, np.uint8)
-        all_of_us = np.empty((self.size, COMPLAINT_BYTES), np.uint8)
+        mine[: head.size] = head
+        mine[head.size : head.size + len(text)] = np.frombuffer(text, np.uint8)
+        all_of_us = np.empty((self.size, mine.size), np.uint8)
         request = self._comm.Iallgather(mine, all_of_us)
         _wait(request, patience_s if complaint else None)
-        return [row.tobytes().rstrip(b"\0").decode(errors="replace") for row in all_of_us]
+        texts = all_of_us[:, head.size :]
+        sums = all_of_us[:, : head.size].copy().view(np.float64).sum(axis=0)
+        complaints = [row.tobytes().rstrip(b"\0").decode(errors="replace") for row in texts]
+        return complaints, (float(sums[0]), float(sums[1]))
 
 
 def _wait(request: MPI.Request, patience_s: float | None = None) -> None:

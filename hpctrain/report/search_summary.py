@@ -47,6 +47,8 @@ class ResultLike(Protocol):
     def reason(self) -> str: ...
     @property
     def run_dir(self) -> Path: ...
+    @property
+    def energy(self) -> str: ...
 
 
 def print_search(
@@ -67,6 +69,8 @@ def print_search(
     console.print()
     console.print(Text(f"The search has ended: {result.reason}", style="bold"), soft_wrap=True)
     console.print(Text(_counts(result)), soft_wrap=True)
+    if result.energy:
+        console.print(Text(result.energy), soft_wrap=True)
     if not result.front:
         console.print(Text("No evaluation gave a usable loss."))
     for found in result.front:

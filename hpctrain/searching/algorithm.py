@@ -24,6 +24,7 @@ from hpctrain.core.events import (
     TimerFired,
     WorkerId,
 )
+from hpctrain.core.gate import GATE_OPENS
 from hpctrain.core.topology import Topology
 from hpctrain.searching.desk import Child, Desk, Stock, reached
 from hpctrain.searching.fidelity import Rungs
@@ -67,7 +68,7 @@ class SearchState:
     knowledge: Knowledge
     rungs: Rungs
     stock: Stock = field(default_factory=Stock)
-    phase: str = "waiting"  # for numbers; evaluating; left; finished
+    phase: str = "waiting"  # for numbers; paused; evaluating; left; finished
     order: Evaluate | None = None
     made_by: str = ""
     began_s: float = 0.0
@@ -130,6 +131,8 @@ class IslandSearch:
                 if state.me == 0 and self._deadline_s < inf:
                     yield SetTimer(self.settings.deadline_reason, self._deadline_s)
                 yield from self._go_on(state, now_s)
+            case TimerFired(name) if name == GATE_OPENS:
+                yield from self._wake(state, now_s)
             case StopRequested(reason) | TimerFired(reason):
                 yield Send(0, Wish(reason, True))
             case PeerLost(worker):
@@ -177,7 +180,7 @@ class IslandSearch:
                 raise TypeError(f"a search does not know the message {message!r} from {sender}")
 
     def _wake(self, state: SearchState, now_s: float) -> Iterator[Command]:
-        if state.phase == "waiting":
+        if state.phase in ("waiting", "paused"):
             yield from self._go_on(state, now_s)
 
     # ---- one candidate --------------------------------------------------------------------------
@@ -189,6 +192,10 @@ class IslandSearch:
                 state.stopping = self.settings.deadline_reason
             if state.stopping is not None:
                 yield from self._leave(state)
+                return
+            opens_s = self.settings.gate.opens_s(now_s)
+            if opens_s is not None:
+                yield from self._pause(state, opens_s)
                 return
             if not state.stock:
                 state.phase = "waiting"
@@ -202,6 +209,13 @@ class IslandSearch:
             yield from self._reuse(state, number, known)
         yield from self._begin(state, number, genome, now_s)
 
+    def _pause(self, state: SearchState, opens_s: float) -> Iterator[Command]:
+        """Begin nothing until the gate opens."""
+        if state.phase != "paused":
+            yield Note("event", {"kind": "pause", "text": self.settings.gate.reason})
+        state.phase = "paused"
+        yield SetTimer(GATE_OPENS, opens_s)
+
     def _begin(
         self, state: SearchState, number: int, genome: Genome, now_s: float
     ) -> Iterator[Command]:
@@ -211,7 +225,7 @@ class IslandSearch:
         state.order = Evaluate(number, genome, self.settings.space.decode(genome))
         state.knowledge.begin(number, genome)
         prepare = not state.stock and state.mean_s and not state.asked
-        if prepare and self.settings.stop.cost is None:
+        if prepare and self.settings.stop.cost is None and self.settings.stop.energy is None:
             yield self._ask(state, idle=0)
         yield Do(state.order)
 
@@ -330,6 +344,6 @@ def _count(state: SearchState, record: Record, evaluation: Evaluation) -> None:
     state.longest_s = max(state.longest_s * (1.0 - NEWEST), took_s)
     cost = 0.0 if isnan(evaluation.cost) else evaluation.cost
     for tally in (state.unsent, state.total):
-        tally.count(outcome, took_s, cost)
+        tally.count(outcome, took_s, cost, evaluation.spent)
         if record.loss < tally.best_loss:
             tally.best_loss, tally.best_number = record.loss, record.number

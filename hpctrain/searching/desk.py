@@ -229,6 +229,9 @@ class Desk:
             yield from self.close(f"no improvement in {patience} evaluations", False)
         elif cost is not None and self.tally.cost >= cost:
             yield from self.close(f"the budget of {cost:g} is spent", False)
+        elif self.stop.energy is not None and self.tally.spent >= self.stop.energy:
+            unit = self.stop.energy_unit
+            yield from self.close(f"the budget of {self.stop.energy:g} {unit} is spent", False)
         elif cost is not None and self._never_spent():
             yield from self.close(COSTS_NOTHING, False)
 
@@ -263,7 +266,7 @@ class Desk:
             return
         count = self._block(child)
         if not count and child.idle and self._nothing_fits():
-            yield from self.close(f"another candidate would exceed {self.stop.cost:g}", False)
+            yield from self.close(self._exceeded(), False)
         if count:
             child.idle -= min(count, child.idle)
             self.granted += count
@@ -273,7 +276,7 @@ class Desk:
 
     def _block(self, child: Child) -> int:
         """How many numbers a child gets now: a fair share, or one for each that is idle."""
-        if self.stop.cost is not None:
+        if self._budgets:
             return self._affordable(min(child.idle, self.stock.size))
         return min(self.stock.size, max(min(child.want, self._fair(child)), child.idle))
 
@@ -296,19 +299,33 @@ class Desk:
     def _mean_s(self) -> float:
         return self.tally.mean_s
 
+    @property
+    def _budgets(self) -> list[tuple[float, float]]:
+        """What may be spent, and what was: of cost, and of energy."""
+        stop, tally = self.stop, self.tally
+        pairs = ((stop.cost, tally.cost), (stop.energy, tally.spent))
+        return [(limit, spent) for limit, spent in pairs if limit is not None]
+
     def _affordable(self, count: int) -> int:
-        """With a budget of cost: what still fits it, with all that is under way."""
+        """With budgets: what still fits them, with all that is under way."""
         if self.upstream is not None:
             return count
-        assert self.stop.cost is not None
-        expected = self.tally.cost / self.tally.ended if self.tally.ended else 0.0
-        if not expected:
-            return count
-        return max(0, min(count, int((self.stop.cost - self.tally.cost) / expected) - self.granted))
+        for limit, spent in self._budgets:
+            expected = spent / self.tally.ended if self.tally.ended else 0.0
+            if expected:
+                count = min(count, int((limit - spent) / expected) - self.granted)
+        return max(0, count)
 
     def _nothing_fits(self) -> bool:
         """Nothing is under way whose end could make room in the budget."""
-        return self.upstream is None and self.stop.cost is not None and self.granted <= 0
+        return self.upstream is None and bool(self._budgets) and self.granted <= 0
+
+    def _exceeded(self) -> str:
+        stop = self.stop
+        if stop.energy is None:
+            return f"another candidate would exceed {stop.cost:g}"
+        used = f"{self.tally.spent:.4g} of {stop.energy:g} {stop.energy_unit} used"
+        return f"{used}; another candidate would exceed it"
 
     def _restock(self, upstream: WorkerId) -> Iterator[Command]:
         """Ask for as many as wait here, and some for those who will come."""

@@ -39,6 +39,7 @@ class Evaluation:
         cost: as reported by the objective, in the user's unit; NaN if it was not.
         last_step: the last step for which it reported a value; -1 if for none.
         last_value: that value.
+        spent: energy of the worker since its last evaluation ended, in the unit of the budget.
     """
 
     number: int
@@ -49,6 +50,7 @@ class Evaluation:
     cost: float = float("nan")
     last_step: int = -1
     last_value: float = float("nan")
+    spent: float = 0.0
 
 
 @plain
@@ -95,6 +97,7 @@ class Tally:
     cost: float = 0.0
     best_loss: float = inf
     best_number: int = -1
+    spent: float = 0.0
 
     def add(self, other: Tally) -> None:
         self.finished += other.finished
@@ -104,10 +107,11 @@ class Tally:
         self.reused += other.reused
         self.busy_s += other.busy_s
         self.cost += other.cost
+        self.spent += other.spent
         if other.best_loss < self.best_loss:
             self.best_loss, self.best_number = other.best_loss, other.best_number
 
-    def count(self, outcome: Outcome, took_s: float, cost: float) -> None:
+    def count(self, outcome: Outcome, took_s: float, cost: float, spent: float = 0.0) -> None:
         """One more candidate."""
         match outcome:
             case "done":
@@ -120,6 +124,7 @@ class Tally:
                 self.cancelled += 1
         self.busy_s += took_s
         self.cost += cost
+        self.spent += spent
 
     @property
     def mean_s(self) -> float:

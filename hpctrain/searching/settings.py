@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
+from hpctrain.core.gate import ALWAYS_OPEN, Gate
 from hpctrain.searching.fidelity import Fidelity
 from hpctrain.searching.history import History
 from hpctrain.searching.memory import Duplicates
@@ -32,6 +33,7 @@ class SearchSettings:
         fidelity: ends candidates early.
         given: configurations to begin with, as genomes.
         history: of earlier parts of this run, and of other runs to learn from.
+        gate: when candidates may begin.
         allocation_s: when the allocation ends, on the clock of the run.
     """
 
@@ -46,6 +48,7 @@ class SearchSettings:
     given: Sequence[Genome] = ()
     history: History = field(default_factory=History)
     allocation_s: float = inf
+    gate: Gate = ALWAYS_OPEN
 
     @property
     def deadline_s(self) -> float:

@@ -20,6 +20,7 @@ class Stop:
         cost: in the unit that the objective reports. A candidate is begun only if its expected
             cost, and that of all that are under way, still fit: at most one evaluation per worker
             goes over.
+        energy: likewise, for what is metered; in `energy_unit`. It is set by `[energy]`.
     """
 
     evaluations: int | None = None
@@ -28,6 +29,8 @@ class Stop:
     patience: int | None = None
     min_delta: float = 0.0
     cost: float | None = None
+    energy: float | None = None
+    energy_unit: str = "kWh"
 
     def __post_init__(self) -> None:
         for name in ("evaluations", "hours", "patience", "cost"):
@@ -41,5 +44,6 @@ class Stop:
     def ends(self) -> bool:
         """Is there any rule at all that is sure to be met?"""
         return any(
-            rule is not None for rule in (self.evaluations, self.hours, self.patience, self.cost)
+            rule is not None
+            for rule in (self.evaluations, self.hours, self.patience, self.cost, self.energy)
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from math import isnan, nan
 from threading import RLock
 from time import monotonic, sleep
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from hpctrain.runtime.driver import Driver
 from hpctrain.searching.algorithm import SearchState
 from hpctrain.searching.messages import Evaluate, Evaluation, Interim
 from hpctrain.workers.candidate import Candidate, Place, StopCandidate
+from hpctrain.workers.candidate_energy import CandidateEnergy
 from hpctrain.workers.objective import Objective, evaluate
 from hpctrain.workers.service import ServiceThread
 
@@ -27,6 +29,7 @@ PUMP_EVERY_S = 0.001  # at most: looking for messages costs as much as a short e
 SHORTEST_PAUSE_S = 0.00005
 LONGEST_PAUSE_S = 0.005
 
+NO_READING = "there is no reading of energy, which is one of the losses"
 UNLIKE = (
     "the first rank of the worker has ended, and this one still reports; let all ranks of an "
     "objective report alike"
@@ -49,8 +52,10 @@ class RankGroup(Protocol):
         """
         ...
 
-    def vote(self, complaint: str, patience_s: float) -> list[str]:
-        """The complaints of all ranks, empty texts for none.
+    def vote(
+        self, complaint: str, patience_s: float, amounts: tuple[float, float]
+    ) -> tuple[list[str], tuple[float, float]]:
+        """The complaints of all ranks, empty texts for none; and the sums of their amounts.
 
         Raises:
             TimeoutError: on a rank that complains, if the others do not come.
@@ -67,8 +72,10 @@ class OneRank:
     def tell(self, item: Any, patience_s: float | None = None) -> Any:
         return item
 
-    def vote(self, complaint: str, patience_s: float) -> list[str]:
-        return [complaint]
+    def vote(
+        self, complaint: str, patience_s: float, amounts: tuple[float, float]
+    ) -> tuple[list[str], tuple[float, float]]:
+        return [complaint], amounts
 
 
 class Orders:
@@ -114,6 +121,10 @@ class SearchLoop:
         self.lock = RLock()
         self.stop_reason: str | None = None
         self.evaluations = 0
+        self.energy: CandidateEnergy | None = None
+        self.energy_is_a_loss = False
+        self._used_j: float | None = None  # of the whole worker, by the evaluation that ended
+        self._spent = self._spent_before = 0.0
         self._group = group
         self._place = place
         self._seed = seed
@@ -143,6 +154,8 @@ class SearchLoop:
             order = self._group.tell(order)
             self._over = False
         self._evaluating = order is not None
+        if self.energy is not None and order is not None:
+            self.energy.begins(order.number)
         return order
 
     def leave(self, order: Evaluate | None, reason: str) -> None:
@@ -158,6 +171,8 @@ class SearchLoop:
         """Say how an evaluation went; the row of it is durable when this returns."""
         self._evaluating = False
         self.evaluations += 1
+        if self.energy is not None:
+            evaluation = self._with_energy(self.energy, evaluation)
         if self.driver is None:
             return
         with self.lock:
@@ -169,6 +184,19 @@ class SearchLoop:
         if due:
             self._pump_due_s = monotonic() + PUMP_EVERY_S
             self._at_pause()
+
+    def _with_energy(self, energy: CandidateEnergy, evaluation: Evaluation) -> Evaluation:
+        """Book what it took, and say it as the last loss if that is asked for."""
+        if self._group.size == 1:
+            self._used_j, self._spent = energy.used_j(), energy.spent()
+        energy.ends()
+        spent, self._spent_before = self._spent - self._spent_before, self._spent
+        evaluation = replace(evaluation, spent=spent)
+        if not self.energy_is_a_loss or evaluation.outcome != "done":
+            return evaluation
+        if self._used_j is None or isnan(self._used_j):
+            return replace(evaluation, outcome="failed", losses=(), reason=NO_READING)
+        return replace(evaluation, losses=(*evaluation.losses, self._used_j))
 
     def candidate(self, order: Evaluate) -> Candidate:
         """What the objective sees of an order."""
@@ -211,6 +239,8 @@ class SearchLoop:
         driver, orders = self.driver, self.orders
         assert driver is not None
         pause_s = SHORTEST_PAUSE_S
+        if self.energy is not None and not orders.queue:
+            self.energy.enter("wait")
         while not orders.queue:
             if driver.finished:
                 return None
@@ -247,7 +277,9 @@ class SearchLoop:
         complaint = evaluation.reason if evaluation.outcome == "failed" else ""
         try:
             self._hear_the_rest(patience_s if complaint else None)
-            complaints = self._group.vote(complaint, patience_s)
+            complaints, (self._used_j, self._spent) = self._group.vote(
+                complaint, patience_s, self._amounts()
+            )
         except TimeoutError:
             raise HpctrainError(
                 f"candidate {evaluation.number} failed on rank {self._group.rank} of its worker, "
@@ -260,6 +292,13 @@ class SearchLoop:
                 reason = f"on rank {rank} of the worker: {text}"
                 return replace(evaluation, outcome="failed", losses=(), reason=reason)
         return evaluation
+
+    def _amounts(self) -> tuple[float, float]:
+        """What this rank has used for the candidate, and in all; NaN joules if it cannot know."""
+        if self.energy is None:
+            return nan, 0.0
+        used_j = self.energy.used_j()
+        return (nan if used_j is None else used_j), self.energy.spent()
 
     def _hear_the_rest(self, patience_s: float | None) -> None:
         """Who reported less often than the leader hears what it missed, up to the leader's end."""

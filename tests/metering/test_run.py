@@ -106,7 +106,8 @@ def test_without_sensors_there_are_no_rows_but_the_reason(tmp_path):
     meter = meter_of(tmp_path, pages)
     meter.round_begins(0)
     meter.poll()
-    text = energy_used(meter, AloneWorld())
+    text, joules = energy_used(meter, AloneWorld())
+    assert joules is None
     assert text == "Energy: no readings (hpctrain doctor says why)"
     assert pages.of("energy") == pages.of("energy_sample") == []
     (event,) = pages.of("event")
@@ -115,7 +116,7 @@ def test_without_sensors_there_are_no_rows_but_the_reason(tmp_path):
 
 def test_energy_that_is_switched_off_is_not_spoken_of(tmp_path):
     pages = Pages()
-    assert energy_used(meter_of(tmp_path, pages, meter="off"), AloneWorld()) == ""
+    assert energy_used(meter_of(tmp_path, pages, meter="off"), AloneWorld()) == ("", None)
     assert pages.rows == []
 
 
@@ -127,7 +128,7 @@ def test_an_estimate_is_said_to_be_one_with_its_bounds(tmp_path):
     pages = Pages()
     meter = meter_of(tmp_path, pages, meter="model", profile=str(path))
     time.sleep(0.2)
-    text = energy_used(meter, AloneWorld())
+    text, _ = energy_used(meter, AloneWorld())
     assert ", estimate between " in text
     (run,) = pages.of("energy", scope="host")
     assert run["quality"] == "estimate"
