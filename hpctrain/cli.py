@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -160,14 +161,39 @@ def energy() -> None:
     """What runs used: see docs/energy.md."""
 
 
-@energy.command("report")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="For programs instead of people.")
-def energy_report(run: Path, as_json: bool) -> NoReturn:
-    """Say what the training in the directory RUN used, by host and component."""
-    from hpctrain.compose.energy_report import report_energy
+_file_option = partial(click.option, type=click.Path(path_type=Path, dir_okay=False))
 
-    sys.exit(report_energy(run, as_json))
+
+@energy.command("report")
+@click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RUN...")
+@click.option("--json", "as_json", is_flag=True, help="For programs instead of people.")
+@_file_option("--csv", metavar="FILE", help="Write a long table.")
+@_file_option("--html", metavar="FILE", help="Write one page with drawings.")
+@_file_option("--hdf5", metavar="FILE", help="Write a file for perun export.")
+@click.option("--top", type=click.IntRange(min=1), default=10, help="How many candidates.")
+@click.option("--tariff", metavar="X|FILE", help="Price of a kWh, or a CSV file of prices.")
+@click.option("--currency", metavar="C", help="Of a constant tariff, such as EUR.")
+@click.option("--carbon", metavar="X|FILE", help="gCO2e per kWh of the grid.")
+@click.option("--carbon-market", metavar="X|FILE", help="gCO2e per kWh of the contract.")
+@click.option("--pue", type=click.FloatRange(min=1), help="Facility energy over IT energy.")
+def energy_report(
+    runs: tuple[Path, ...],
+    as_json: bool,
+    csv: Path | None,
+    html: Path | None,
+    hdf5: Path | None,
+    top: int,
+    **terms: Any,
+) -> NoReturn:
+    """Say what the runs in the directories RUN used, where it went, and what it cost.
+
+    Terms that are given here hold in place of those in the runs' settings; "none" leaves one out.
+    Several runs are compared to the first.
+    """
+    from hpctrain.compose.energy_report import Wanted, report_energy
+
+    given = {name: value for name, value in terms.items() if value is not None}
+    sys.exit(report_energy(runs, Wanted(as_json, csv, html, hdf5, top), given))
 
 
 _at_least_0 = click.FloatRange(min=0)

@@ -29,7 +29,7 @@ from hpctrain.metering.tco import (
 )
 from hpctrain.metering.tco_run import Recorded, as_it_was, paused_above, recorded
 from hpctrain.report.console import make_console, seen_by
-from hpctrain.report.energy import read_energy
+from hpctrain.report.energies.hosts import read_hosts
 from hpctrain.report.energy_line import worst
 from hpctrain.report.plot import need_matplotlib
 from hpctrain.report.tco import (
@@ -195,7 +195,7 @@ def _replayed(asked: Question, run: Run, record: Recorded, steps: Steps) -> RunA
         raise MeteringError("needs --threshold or --x, or --psi to find the best one")
     was = as_it_was(record, steps, psi, prices.mean)
     paused = paused_above(record, steps, threshold, machine, prices.mean)
-    quality = worst([host.total.quality for host in read_energy(run)])
+    quality = worst([host.amount.quality for host in read_hosts(run.table("energy_sample"), ())])
     return RunAnswer(run.run_dir.name, prices, threshold, was, paused, quality, psi_known)
 
 

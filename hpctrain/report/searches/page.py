@@ -63,7 +63,7 @@ def write_page(run: RunTables, life: LifeSign, top: int) -> Path:
 
 def render_page(run: RunTables, life: LifeSign, top: int) -> str:
     """The page of a search, with at most `top` candidates in its table."""
-    environment = _environment()
+    environment = make_environment(Path(__file__).parent)
     need_matplotlib()
     records = read_search(run)
     text: str = environment.get_template(TEMPLATE).render(
@@ -88,7 +88,12 @@ def inline_svg(svg: str, prefix: str) -> str:
     return IDENTITY.sub(rf"\g<1>{prefix}-", f"{head}>{body}").strip()
 
 
-def _environment() -> Any:
+def make_environment(templates: Path) -> Any:
+    """Jinja2's, of the templates in a folder: everything is escaped, nothing may be missing.
+
+    Raises:
+        HpctrainError: if it is not installed.
+    """
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ImportError as error:
@@ -97,7 +102,7 @@ def _environment() -> Any:
             "pip install 'hpctrain[report]'"
         ) from None
     return Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
+        loader=FileSystemLoader(templates), autoescape=True,
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
 

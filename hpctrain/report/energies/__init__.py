@@ -1,0 +1,1 @@
+"""`hpctrain energy report`: what runs used, where it went, and what it cost."""
