@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from hpctrain.compose.start import together
 from hpctrain.core.gate import ALWAYS_OPEN, Gate
 from hpctrain.errors import ConfigError
 from hpctrain.metering.money import Terms, priced_in
-from hpctrain.metering.steps import Steps, utc
+from hpctrain.metering.steps import Steps, time_ns, utc
 from hpctrain.metering.walltime import compare_clocks
 from hpctrain.report.tables import RunTables
 from hpctrain.storage.layout import RunLayout
@@ -77,6 +77,35 @@ def gate_of(config: RunConfig, terms: Terms, world: World, clock: Clock) -> Gate
     return price_gate(terms.tariff, config.energy.pause_above, shared_ns)
 
 
+def imagined_gate(config: RunConfig) -> Gate:
+    """When a simulation pauses: it begins at `simulate.start_utc`, or with the tariff.
+
+    Raises:
+        HpctrainError: if the tariff cannot be used, or does not have that moment.
+    """
+    terms = terms_of(config)
+    return price_gate(terms.tariff, config.energy.pause_above, gate_begins_ns(config, terms))
+
+
+def gate_begins_ns(config: RunConfig, terms: Terms) -> int:
+    """Nanoseconds since 1970 at the zero of virtual time.
+
+    Raises:
+        HpctrainError: if the tariff does not have that moment.
+    """
+    start, tariff = config.simulate.start_utc, terms.tariff
+    if start is not None:
+        begin_ns = time_ns(f"{config.source}: simulate.start_utc", start)
+    else:
+        begin_ns = 0 if tariff is None else max(0, tariff.starts_ns[0])
+    if tariff is not None and not tariff.covers(begin_ns):
+        raise ConfigError(
+            f"{config.source}: simulate.start_utc: {start} is not in {tariff.source}, which is "
+            f"from {utc(tariff.starts_ns[0])} to {utc(tariff.end_ns)}"
+        )
+    return begin_ns
+
+
 def price_gate(tariff: Steps | None, pause_above: float | None, begin_ns: int) -> Gate:
     """Closed while `tariff` is above `pause_above`.
 
@@ -109,14 +138,24 @@ def _spells_above(tariff: Steps, threshold: float) -> Iterator[tuple[int, int]]:
 
 
 def _limits(config: RunConfig) -> EnergyLimits:
+    limits = limits_of(config)
+    _check_covers_now(config, limits.terms, limits.unit)
+    return replace(limits, before=_spent_before(config, limits.terms, limits.unit))
+
+
+def limits_of(config: RunConfig) -> EnergyLimits:
+    """Budget and terms as the settings say, for a run that begins.
+
+    Raises:
+        HpctrainError: if a series cannot be used.
+    """
     energy, terms = config.energy, terms_of(config)
     key = next((key for key in UNITS if getattr(energy, key) is not None), None)
     unit = "kwh" if key is None else UNITS[key]
-    _check_covers_now(config, terms, unit)
     shown = {"kwh": "kWh", "gco2": "gCO2e"}
     shown_unit = shown.get(unit, terms.tariff.unit.upper() if terms.tariff else "")
     limit = None if key is None else getattr(energy, key)
-    return EnergyLimits(unit, shown_unit, limit, _spent_before(config, terms, unit), terms)
+    return EnergyLimits(unit, shown_unit, limit, 0.0, terms)
 
 
 def _check_covers_now(config: RunConfig, terms: Terms, unit: str) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from hpctrain.compose.evaluation import Evaluator, rounds_between_evaluations
 from hpctrain.compose.imagined import costs_of, imagined_topology, paces_of
+from hpctrain.compose.imagined_energy import imagined_energy
 from hpctrain.compose.method import method_of, num_fragments_of
 from hpctrain.compose.recordings import FileJournal, record_initial, score_for
 from hpctrain.compose.saved_simulation import restore_simulation, save_simulation
@@ -85,6 +86,7 @@ class Simulation:
         self.method = method_of(config)
         if config.simulate.work == "timing":
             self.method = replace(self.method, rule=NoArithmetic())
+        self.energy = imagined_energy(config)
         self._stop_reason: str | None = None
         self._first_task = self._make_task(0)
         names = island_names(config, self.topology, self._first_task)
@@ -129,6 +131,8 @@ class Simulation:
         self._check_all_finished()
         summary = self._summarise(self._final_losses(), perf_counter() - began_s)
         self._note_homes()
+        for me, row in self.energy.rows(self.simulator.now_s(), self.num_workers):
+            self.note(me, "energy", row)
         self._save("finish")
         self._close("finish", "the budget is spent")
         if self.config.progress.show != "none":
@@ -147,8 +151,12 @@ class Simulation:
 
     def _make_algorithm(self) -> IslandTraining:
         stop = self.config.stop
-        budget = Budget(stop.steps, None if stop.minutes is None else stop.minutes * 60)
-        return IslandTraining(self.fragments, self.method, self.num_workers, self._initial, budget)
+        seconds = None if stop.minutes is None else stop.minutes * 60
+        budget = Budget(stop.steps, seconds, self.energy.budget)
+        return IslandTraining(
+            self.fragments, self.method, self.num_workers, self._initial, budget,
+            self.energy.gate,
+        )  # fmt: skip
 
     def _make_task(self, me: int) -> Task:
         with OwnGenerators(stream(self.config.seed, 0, "task")).active():  # alike everywhere
@@ -184,6 +192,7 @@ class Simulation:
             me, round, trainee, simulator, on_round=lambda order: self._at_round(me, order),
             on_result=lambda order, result, compute_s: self._at_result(me, order, result,
             compute_s),
+            spend=lambda compute_s: self.energy.spend(me, compute_s, simulator.now_s()),
         )  # fmt: skip
         journal = None
         if config.runtime.record != "off":
@@ -211,6 +220,8 @@ class Simulation:
             self.simulator.start()
         else:
             restore_simulation(self, checkpoint)
+            for me, worker in enumerate(self.workers):
+                self.energy.resume(me, worker.rounds_end_s, worker.waited_s)
 
     def _let_time_pass(self) -> bool:
         """True when nothing is left to happen, False if the run is to stop before."""
@@ -317,6 +328,7 @@ class Simulation:
             workers=workers,
             losses=losses,
             run_dir=Path(self.config.run_dir),
+            energy=self.energy.line(virtual_s, self.num_workers),
         )
 
     def _note_homes(self) -> None:

@@ -32,6 +32,11 @@ RankLists = Annotated[
     Field(strict=False, min_length=1),
     Allowed("a list of lists of ranks such as [[0, 1], [2, 3]]"),
 ]
+Moment = Annotated[
+    str,
+    Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|\+00:00)$"),
+    Allowed("a time in UTC such as 2026-01-31T17:00:00Z"),
+]
 Signal = Literal["TERM", "USR1", "USR2", "INT"]
 
 
@@ -112,6 +117,9 @@ class SimulateConfig(Section):
     bandwidth_bytes_per_s: PositiveFloat = 1e9
     merge_bytes_per_s: PositiveFloat = 4e9
     work: Literal["train", "timing"] = "train"
+    start_utc: Moment | None = None
+    watts: NonNegativeFloat | None = None
+    idle_watts: NonNegativeFloat = 0.0
 
 
 class RunConfig(Section):

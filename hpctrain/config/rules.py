@@ -193,6 +193,8 @@ def _precision(config: RunConfig) -> Iterator[Problem]:
 
 def _simulate(config: RunConfig) -> Iterator[Problem]:
     simulate = config.simulate
+    if simulate.idle_watts > (simulate.watts or 0.0):
+        yield "simulate.idle_watts", f"{simulate.idle_watts:g} is more than simulate.watts"
     if simulate.workers is None or not isinstance(simulate.step_s, tuple):
         return
     if len(simulate.step_s) != simulate.workers:

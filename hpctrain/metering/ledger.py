@@ -270,11 +270,12 @@ class Ledger:
 
     def _book_slice(self, ended: _Slice, words: list[int]) -> None:
         mine, nobody, covered_ns = words[self._mine], words[self._nobody], words[-1]
-        whole_ns = max(1, ended.end_ns - ended.begin_ns)
-        self._book_phases(ended, mine, min(covered_ns, whole_ns), whole_ns)
+        whole_ns = ended.end_ns - ended.begin_ns
+        self._book_phases(ended, mine, covered_ns, whole_ns)
         for key, took_ns in ended.others.items():
-            part = [amount * took_ns // whole_ns for amount in mine]
-            self._add(key, ended.end_ns, took_ns, covered_ns * took_ns // whole_ns, part)
+            part = [amount * took_ns // max(1, whole_ns) for amount in mine]
+            covered = covered_ns * took_ns // max(1, whole_ns)
+            self._add(key, ended.end_ns, took_ns, covered, part)
         if self._first:
             size = len(nobody)
             host = [sum(words[place:-1:size]) for place in range(size)] if size else []
@@ -289,8 +290,8 @@ class Ledger:
         cut = [split(amount, weights) for amount in mine]
         covered = split(covered_ns, weights)
         for place, (name, took_ns) in enumerate(times.items()):
-            if took_ns:
-                part = [amounts[place] for amounts in cut]
+            part = [amounts[place] for amounts in cut]
+            if took_ns or any(part):
                 self._add(Key("phase", name), ended.end_ns, took_ns, covered[place], part)
 
     def _book(self, key: Key) -> Entry:
@@ -305,7 +306,7 @@ class Ledger:
         entry = self._book(key)
         entry.end_ns = end_ns
         entry.duration_ns += took_ns
-        entry.covered_ns += min(covered_ns, took_ns)
+        entry.covered_ns += covered_ns
         before = entry.used_uj or [0] * len(used_uj)
         entry.used_uj = [a + b for a, b in zip(before, used_uj, strict=True)]
 

@@ -8,7 +8,6 @@ all ranks and what is nobody's are the host's total at every look, exactly.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,7 +83,7 @@ class Shares:
         self._parts = core_parts(crew)
         self._owners = gpu_owners(crew)
         self._knots: dict[str, Knot] = {}
-        self._at_ns = time.monotonic_ns()
+        self._at_ns: int | None = None
         self._cpu_ns = [0] * len(crew)
         self._busy_ns = self._cores = 0
 
@@ -93,7 +92,8 @@ class Shares:
         known = zip(self._devices, knots, strict=True)
         new = {device.name: knot for device, knot in known if knot is not None}
         old = {name: self._knots.get(name, _NEVER) for name in new}
-        energy = host_energy(self._devices, old, new, now_ns - self._at_ns)
+        since_ns = now_ns if self._at_ns is None else self._at_ns
+        energy = host_energy(self._devices, old, new, now_ns - since_ns)
         uses, host = self._uses(now_ns)
         if energy.total_uj:
             self._add(energy, uses, host)

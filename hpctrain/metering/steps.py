@@ -144,8 +144,8 @@ def _value_column(path: Path, names: object) -> tuple[str, str]:
 
 def _row(path: Path, line: int, row: dict[str, str | None], column: str, has_end: bool) -> _Row:
     where = f"{path}, line {line}"
-    start_ns = _time_ns(where, row.get("start_utc"))
-    end_ns = _time_ns(where, row.get("end_utc")) if has_end else None
+    start_ns = time_ns(where, row.get("start_utc"))
+    end_ns = time_ns(where, row.get("end_utc")) if has_end else None
     if end_ns is not None and end_ns <= start_ns:
         raise MeteringError(f"{where}: ends at {row['end_utc']}, not after its start")
     return _Row(line, start_ns, end_ns, _value(where, row.get(column), column))
@@ -163,7 +163,12 @@ def _value(where: str, text: str | None, column: str) -> float:
     return value
 
 
-def _time_ns(where: str, text: str | None) -> int:
+def time_ns(where: str, text: str | None) -> int:
+    """Nanoseconds since 1970 of an ISO 8601 time in UTC.
+
+    Raises:
+        MeteringError: if it is none; `where` it stands is said first.
+    """
     try:
         time = datetime.fromisoformat((text or "").strip())
     except ValueError:

@@ -63,6 +63,8 @@ class VirtualWorker:
         simulator: keeps the time.
         on_round: told when a round has begun with fresh parameters.
         on_result: told the round and its result, for the run store.
+        spend: energy since the last round ended, in the unit of the budget, given the seconds of
+            computing in it.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class VirtualWorker:
         simulator: Simulator,
         on_round: Callable[[TrainRound], None] = lambda order: None,
         on_result: Callable[[TrainRound, RoundTrained, float], None] = lambda o, r, s: None,
+        spend: Callable[[float], float] = lambda compute_s: 0.0,
     ) -> None:
         self.state = VirtualState()
         self.round = round
@@ -82,6 +85,7 @@ class VirtualWorker:
         self._simulator = simulator
         self._on_round = on_round
         self._on_result = on_result
+        self._spend = spend
 
     def steps_done(self) -> int:
         """Inner steps completed by now, on the machine that is imagined."""
@@ -162,9 +166,10 @@ class VirtualWorker:
         if order is None or round.state.expects:
             return
         assert self.driver is not None
-        result = round.result(gradients=round.gradients and state.taken > 0)
+        compute_s = state.taken * state.step_s
+        result = round.result(round.gradients and state.taken > 0, self._spend(compute_s))
         if result.steps:
-            self._on_result(order, result, state.taken * state.step_s)
+            self._on_result(order, result, compute_s)
         self.driver.handle(Done(result), self._simulator.now_s())
 
     def _steps_at(self, now_s: float, whole: Callable[[float], int]) -> int:

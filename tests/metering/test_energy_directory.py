@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from hpctrain.adapters.perun_script import when_script_ends
+from hpctrain.adapters.perun_source import perun_sources
 from hpctrain.metering.model import read_profile
 from hpctrain.metering.steps import read_steps
 from tests.metering.test_run import Burning
@@ -117,3 +119,11 @@ def test_the_crosscheck_says_loudly_that_perun_is_missing():
         pytest.skip("perun is installed here: tests/upstream_perun runs the cross-check")
     done = tool("crosscheck.py", code=2)
     assert done.stderr.startswith("SKIPPED: perun is not installed here; `make perun`")
+
+
+@pytest.mark.skipif(find_spec("perun") is not None, reason="perun is installed here")
+def test_without_perun_its_sensors_are_missing_with_the_way_out():
+    found = perun_sources()
+    assert found.sources == ()
+    assert found.notes == ("perun: perun is not installed: pip install 'hpctrain[perun]'",)
+    assert when_script_ends(lambda: None) is False

@@ -235,7 +235,7 @@ def test_a_training_tells_what_it_used(tmp_path):
         cwd=ROOT, capture_output=True, text=True, timeout=100, check=True,
     )  # fmt: skip
     told = json.loads(report.stdout)
-    assert (told["schema"], told["version"]) == ("hpctrain-energy-report", 1)
+    assert (told["schema"], told["version"]) == ("hpctrain-energy-report", 2)
     assert told["joules"] == pytest.approx(run.table("energy_sample")["joules"].sum())
     assert told["quality"] == "measured"
     assert told["hosts"][0]["components"][0]["component"] == "package"

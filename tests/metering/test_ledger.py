@@ -1,0 +1,254 @@
+"""The book of a rank: phases that tile, regions, candidates, and what is nobody's."""
+
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpctrain.metering.board import BoardReader
+from hpctrain.metering.crew import Member
+from hpctrain.metering.ledger import Entry, Key, Ledger
+from hpctrain.metering.sampler import Sampler
+from hpctrain.metering.shares import Sharing
+from hpctrain.workers.regions import book_regions_in, region
+from tests.metering.hosts import KnownPower, S, SetClock
+
+
+class Host:
+    """A host of known power with one ledger on it; time is set."""
+
+    def __init__(self, folder: Path, energy_j=lambda t: 100 * t, rate_hz: float = 1.0) -> None:
+        self.clock = SetClock()
+        self.phases: dict[str, int] = {}
+        self.entries: list[Entry] = []
+        crew = (Member(7, "h", 1, (0,)),)  # process 1 is always there
+        self.sampler = Sampler(
+            [KnownPower(self.clock, energy_j)], folder / "b", rate_hz, clock=self.clock,
+            sharing=Sharing(crew, idle_w={"package": 1e6}),  # all of it is idle, so all is rank 7's
+        )  # fmt: skip
+        self.sampler.look()
+        self.board = BoardReader(folder / "b")
+        self.ledger = Ledger(self.board, 7, self.entries.append, first=True, clock=self.clock)
+        self.ledger.follow(lambda: self.phases)
+
+    def spend(self, phase: str, seconds: float, look: bool = True) -> None:
+        self.phases[phase] = self.phases.get(phase, 0) + round(seconds * S)
+        self.clock.now_ns += round(seconds * S)
+        if look:
+            self.sampler.look()
+        self.ledger.poll()
+
+    def close(self) -> None:
+        self.sampler.look()
+        self.ledger.close()
+
+    def uj(self, scope: str, name: str | None = None) -> int:
+        return sum(e.energy_uj for e in self.of(scope, name))
+
+    def of(self, scope: str, name: str | None = None) -> list[Entry]:
+        return [e for e in self.entries if e.key.scope == scope and name in (None, e.key.name)]
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_a_phase_gets_the_energy_of_its_time(host: Host) -> None:
+    host.spend("compute", 3)
+    host.spend("wait", 1)
+    host.close()
+    assert host.uj("phase", "compute") == 300_000_000
+    assert host.uj("phase", "wait") == 100_000_000
+    assert host.uj("host") == 400_000_000
+    assert host.uj("unattributed") == 0
+    (row,) = host.of("phase", "compute")
+    assert (row.duration_ns, row.covered_ns) == (3 * S, 3 * S)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["compute", "wait", "exchange"]),
+            st.floats(0.001, 30.0),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=40,
+    ),
+    silent=st.floats(0.0, 1.0),
+)
+def test_phases_and_what_is_nobodys_are_the_host_to_the_microjoule(
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[str, float, bool]],
+    silent: float,
+) -> None:
+    host = Host(tmp_path_factory.mktemp("host"), lambda t: 77 * t + 3 * t * t)
+    for phase, seconds, look in steps:
+        with host.ledger.during(Key("region", "r")):
+            host.spend(phase, seconds, look)
+        host.clock.now_ns += round(silent * S)  # in no phase at all
+    host.close()
+    assert host.uj("phase") + host.uj("unattributed") == host.uj("host")
+    last = host.board.last()
+    assert last is not None
+    assert host.uj("host") == last.total_uj
+    in_phases = sum(host.phases.values()) + round(silent * S) * len(steps)
+    assert sum(e.duration_ns for e in host.of("phase")) == in_phases
+
+
+def test_regions_nest_and_recursion_belongs_to_the_outermost_call(host: Host) -> None:
+    @region("walk")
+    def walk(depth: int) -> None:
+        host.spend("compute", 1)
+        if depth:
+            walk(depth - 1)
+
+    book_regions_in(host.ledger)
+    with region("epoch"):
+        walk(2)
+        with region("load"):
+            host.spend("wait", 2)
+    book_regions_in(None)
+    host.close()
+    names = {e.key.name: (e.energy_uj, e.count) for e in host.of("region")}
+    assert names == {
+        "epoch": (500_000_000, 1),
+        "epoch/walk": (300_000_000, 1),
+        "epoch/load": (200_000_000, 1),
+    }
+
+
+def test_a_region_that_raises_is_booked_and_the_next_one_is_right(host: Host) -> None:
+    @region("a")
+    def fail() -> None:
+        host.spend("compute", 1)
+        raise ValueError("on purpose")
+
+    book_regions_in(host.ledger)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="on purpose"):
+            fail()
+    with region("b"):
+        host.spend("compute", 1)
+    book_regions_in(None)
+    host.close()
+    assert {e.key.name: (e.energy_uj, e.count) for e in host.of("region")} == {
+        "a": (200_000_000, 2),
+        "b": (100_000_000, 1),
+    }
+
+
+def test_regions_of_threads_are_each_booked_for_their_own_time(host: Host) -> None:
+    book_regions_in(host.ledger)
+    inside, leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with region("other"):
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=other)
+    with region("main"):
+        host.spend("compute", 1)
+        thread.start()
+        assert inside.wait(10)
+        host.spend("compute", 2)
+        leave.set()
+        thread.join()
+        host.spend("compute", 1)
+    book_regions_in(None)
+    host.close()
+    names = {e.key.name: e.energy_uj for e in host.of("region")}
+    assert names == {"main": 400_000_000, "other": 200_000_000}
+
+
+def test_a_region_without_a_meter_does_nothing() -> None:
+    with region("a"), region("b"):
+        pass
+
+
+def test_a_generator_may_leave_its_regions_in_any_order(host: Host) -> None:
+    book_regions_in(host.ledger)
+    first, second = region("first"), region("second")
+    first.__enter__()
+    second.__enter__()
+    host.spend("compute", 1)
+    first.__exit__(None, None, None)
+    host.spend("compute", 1)
+    second.__exit__(None, None, None)
+    book_regions_in(None)
+    host.close()
+    names = {e.key.name: e.energy_uj for e in host.of("region")}
+    assert names == {"first": 100_000_000, "first/second": 200_000_000}
+
+
+def test_what_is_still_open_is_written_every_ten_seconds(host: Host) -> None:
+    handle = host.ledger.begin(Key("candidate", "", 3))
+    for _ in range(35):
+        host.spend("evaluate", 1)
+    written = host.of("candidate")
+    assert len(written) == 3
+    assert host.uj("candidate") == 3_000_000_000
+    host.ledger.end(handle)
+    host.close()
+    assert host.uj("candidate") == 3_500_000_000
+    assert [e.count for e in host.of("candidate")] == [0, 0, 0, 1]
+
+
+def test_short_candidates_share_a_row(host: Host) -> None:
+    for number in (5, 9, 2):
+        handle = host.ledger.begin(Key("candidate", "", number))
+        host.spend("evaluate", 0.01, look=False)
+        host.ledger.end(handle)
+    host.spend("wait", 1)
+    host.close()
+    (row,) = host.of("candidate")
+    assert (row.key.number, row.last, row.count) == (2, 9, 3)
+    assert row.duration_ns == 30_000_000
+    assert row.energy_uj == pytest.approx(3_000_000, abs=10)
+
+
+def test_a_day_of_books_takes_no_memory(host: Host) -> None:
+    for hour in range(24):
+        for _ in range(360):
+            host.spend("compute", 10)
+        assert len(host.ledger._books) < 10, hour
+        assert len(host.ledger._waiting) < 3
+    host.close()
+    assert host.uj("phase") == 24 * 3600 * 100_000_000
+
+
+def test_long_silence_of_the_rank_is_booked_once_the_ring_has_gone_round(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    with host.ledger.during(Key("candidate", "", 0)):
+        for second in range(5000):  # nobody polls
+            host.clock.now_ns = second * S
+            host.sampler.look()
+        host.phases["evaluate"] = host.clock.now_ns
+    host.close()
+    assert host.uj("phase", "evaluate") == 4999 * 100_000_000
+    assert Counter(e.key.scope for e in host.entries)["candidate"] == 1
+
+
+def test_a_failed_reading_is_bridged_and_the_time_still_covered(tmp_path: Path) -> None:
+    host = Host(tmp_path, lambda t: None if t == 2 else 100 * t)
+    for _ in range(4):
+        host.spend("compute", 1)
+    host.close()
+    assert host.uj("phase", "compute") == 400_000_000
+    (row,) = host.of("phase", "compute")
+    assert row.covered_ns == row.duration_ns
+
+
+def test_closing_twice_and_ending_after_the_end_are_harmless(host: Host) -> None:
+    handle = host.ledger.begin(Key("region", "a"))
+    host.spend("compute", 1)
+    host.close()
+    host.ledger.close()
+    assert host.ledger.end(handle) == 0
+    assert host.uj("region", "a") == 100_000_000
