@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpctrain.core.algorithm import Algorithm
+from hpctrain.core.gate import ALWAYS_OPEN, Gate
 from hpctrain.runtime.driver import Driver
 from hpctrain.runtime.recording import MemoryJournal
 from hpctrain.runtime.simulator import CostModel, Simulator
@@ -192,8 +193,13 @@ def make_cluster(
     make_model: Callable[[tuple[Fragment, ...], list[Array], int], Bowl] = bowls,
     wrap: Callable[[Algorithm[TrainingState], int], Algorithm[TrainingState]] = lambda a, me: a,
     stops: Sequence[tuple[int, float]] = (),
+    gate: Gate = ALWAYS_OPEN,
+    watts: float = 0.0,
 ) -> Cluster:
-    """A cluster that has not started. `stops` are (worker, seconds) at which a script ends."""
+    """A cluster that has not started. `stops` are (worker, seconds) at which a script ends.
+
+    A worker that computes takes `watts`; the budget is of joules.
+    """
     num_workers = len(step_s)
     fragments = plan_fragments(slots(sizes), slots(buffers, "b"), num_workers, num_fragments)
     starts = start_values(fragments)
@@ -202,21 +208,23 @@ def make_cluster(
     )
     simulator = Simulator(num_workers, cost)
     algorithm = IslandTraining(
-        fragments, method, num_workers, lambda fragment: starts[fragment.index].copy(), budget
+        fragments, method, num_workers, lambda fragment: starts[fragment.index].copy(), budget, gate
     )
     cluster = Cluster(fragments, method, simulator, starts)
     for me in range(num_workers):
-        _add_worker(cluster, wrap(algorithm, me), make_model(fragments, starts, me))
+        _add_worker(cluster, wrap(algorithm, me), make_model(fragments, starts, me), watts)
     for worker, at_s in stops:
         simulator.request_stop(worker, "the script has ended", at_s)
     return cluster
 
 
-def _add_worker(cluster: Cluster, algorithm: Algorithm[TrainingState], model: Bowl) -> None:
+def _add_worker(
+    cluster: Cluster, algorithm: Algorithm[TrainingState], model: Bowl, watts: float
+) -> None:
     me, simulator = len(cluster.workers), cluster.simulator
     round = Round(model, cluster.method.gradients, cluster.method.overlap)
     round.set_anchors([value.copy() for value in cluster.starts])
-    worker = VirtualWorker(me, round, model, simulator)
+    worker = VirtualWorker(me, round, model, simulator, spend=lambda s: watts * s)
     notebook, journal = ListNotebook(), MemoryJournal()
     worker.driver = Driver(
         algorithm, me, simulator.mailbox(me), worker, notebook, simulator,
