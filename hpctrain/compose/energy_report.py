@@ -76,7 +76,7 @@ def report_energy(run_dirs: Sequence[Path], wanted: Wanted, given: Mapping[str, 
 
 def _read(run_dir: Path, given: Mapping[str, Any]) -> RunEnergy:
     run = open_run(run_dir)
-    return read_run_energy(run, life_sign(run), _terms_of(given), tuple(given))
+    return read_run_energy(run, life_sign(run), _terms_of(given), tuple(sorted(given)))
 
 
 def _terms_of(given: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Terms]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,11 +138,12 @@ def _by_number(candidates: Table) -> dict[int, dict[str, Any]]:
 
 def _shares(rows: Table, candidates: Table) -> tuple[Array, Array, Array, Array]:
     """Rows, candidates and weights: a row that several share comes once for each of them."""
-    finder = _Finder(candidates)
-    found: list[tuple[int, int, float, bool]] = []
     last, count = numbers(rows, "last", -1), numbers(rows, "count", 1)
+    alone = (count <= 1) & (last <= rows["number"])
+    finder = _Finder(candidates, set(rows["number"][alone].tolist()))
+    found: list[tuple[int, int, float, bool]] = []
     for row, first in enumerate(rows["number"].tolist()):
-        if count[row] <= 1 and last[row] <= first:
+        if alone[row]:
             found.append((row, first, 1.0, False))
             continue
         members = finder.members(int(rows["worker"][row]), first, max(int(last[row]), first))
@@ -155,25 +156,26 @@ def _shares(rows: Table, candidates: Table) -> tuple[Array, Array, Array, Array]
 
 
 class _Finder:
-    """Which candidates a worker evaluated, and what share of their time each took."""
+    """Which short candidates a worker evaluated, and what share of their time each took."""
 
-    def __init__(self, candidates: Table) -> None:
+    def __init__(self, candidates: Table, alone: Set[int]) -> None:
+        """Those in `alone` have rows of their own, and no part in others."""
         self._of: dict[int, tuple[list[int], list[float]]] = {}
         took = np.nan_to_num(numbers(candidates, "took_s"))
         for row in np.argsort(candidates["number"], kind="stable").tolist():
-            if candidates["outcome"][row] == "reused":
+            number = int(candidates["number"][row])
+            if candidates["outcome"][row] == "reused" or number in alone:
                 continue
             mine = self._of.setdefault(int(candidates["worker"][row]), ([], []))
-            mine[0].append(int(candidates["number"][row]))
+            mine[0].append(number)
             mine[1].append(max(float(took[row]), 0.0))
 
     def members(self, worker: int, first: int, last: int) -> Sequence[tuple[int, float]]:
+        """Numbers and weights of those from `first` to `last`; all to `first` if none is known."""
         ids, took = self._of.get(worker, ([], []))
         begin, end = bisect_left(ids, first), bisect_right(ids, last)
         if begin == end:
             return [(first, 1.0)]
         whole = sum(took[begin:end])
         equal = 1 / (end - begin)
-        return [
-            (ids[n], took[n] / whole if whole > 0 else equal) for n in range(begin, end)
-        ]  # fmt: skip
+        return [(ids[n], took[n] / whole if whole > 0 else equal) for n in range(begin, end)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from statistics import median
 
 from hpctrain.report.energies.amount import Amount
@@ -105,16 +106,19 @@ def energy_columns(
     """
     ends = [amount.high_j if is_estimate(amount) else amount.joules for amount in amounts]
     factor, unit = unit_for([*ends, *beside], ENERGY)
-    known = [None if a.joules is None else a.joules / factor for a in amounts]
+    values = [(a.joules, *((a.low_j, a.high_j) if is_estimate(a) else ())) for a in amounts]
+    every = iter(aligned([None if v is None else v / factor for v in chain(*values)]))
+    parts = [[next(every) for _ in row] for row in values]
     texts = [
-        NO_READINGS if a.joules is None else ("~" if is_estimate(a) else "") + text
-        for a, text in zip(amounts, aligned(known), strict=True)
+        NO_READINGS if a.joules is None else ("~" if is_estimate(a) else "") + part[0]
+        for a, part in zip(amounts, parts, strict=True)
     ]
     if any(inside):
         texts = [f"({t})" if i else f"{t} " for t, i in zip(texts, inside, strict=True)]
     columns = [Column(_headed(head, unit), tuple(texts))]
     if any(is_estimate(amount) for amount in amounts):
-        columns.append(Column(_headed("bounds", unit), tuple(_bounds(amounts, factor))))
+        bounds = tuple(" to ".join(part[1:]) for part in parts)
+        columns.append(Column(_headed("bounds", unit), bounds))
     return columns
 
 
@@ -190,13 +194,6 @@ def _number(value: float, decimals: int) -> str:
         least = f"{10.0**-decimals:.{decimals}f}"
         return f"<{least}" if value > 0 else f">-{least}"
     return text
-
-
-def _bounds(amounts: Sequence[Amount], factor: float) -> Iterable[str]:
-    low = aligned([a.low_j / factor if a.low_j is not None else None for a in amounts])
-    high = aligned([a.high_j / factor if a.high_j is not None else None for a in amounts])
-    for amount, begin, end in zip(amounts, low, high, strict=True):
-        yield f"{begin} to {end}" if is_estimate(amount) else ""
 
 
 def _headed(head: str, unit: str) -> str:

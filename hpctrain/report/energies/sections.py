@@ -184,8 +184,8 @@ def _phases(run: RunEnergy) -> Sheet:
             text_column("phase", names),
             *energy_columns(amounts),
             _shares(run, amounts),
-            number_column("time of ranks", [*(a.seconds for a in ranks), *blank], TIME),
-            power_column([*ranks, *(Amount() for _ in blank)], "mean power of a rank"),
+            number_column("rank time", [*(a.seconds for a in ranks), *blank], TIME),
+            power_column([*ranks, *(Amount() for _ in blank)], "power of a rank"),
             quality_column(amounts),
         )
     )
@@ -199,7 +199,7 @@ def _left_over(run: RunEnergy) -> Amount:
     booked = [*(one.amount for one in ledger.phases), *ledger.unattributed.values()]
     low_j = total.low_j - sum(one.low_j or 0.0 for one in booked)
     high_j = total.high_j - sum(one.high_j or 0.0 for one in booked)
-    low_j, high_j = min(low_j, high_j), max(low_j, high_j)
+    low_j, high_j = min(low_j, high_j, left_j), max(low_j, high_j, left_j)
     return Amount(left_j, low_j, high_j, coverage=1.0, quality="estimate")
 
 
@@ -293,7 +293,7 @@ def _regions(run: RunEnergy, most: int) -> Iterator[Section]:
             number_column("calls", [float(count) for count in counts]),
             *energy_columns(amounts),
             energy_columns(per_call, "per call")[0],
-            number_column("time of ranks", [amount.seconds for amount in amounts], TIME),
+            number_column("rank time", [amount.seconds for amount in amounts], TIME),
             quality_column(amounts),
         ),
         notes=_clipped(rest, "regions", summed=False),

@@ -1,8 +1,9 @@
 """Runs with energy, written as runs write them, with numbers that can be checked by head."""
 
 import json
+import shutil
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
@@ -85,6 +86,8 @@ class EnergyRun:
         return who | ({"search": {"space": {}}} if self.search else {})
 
     def write(self, end="finish"):
+        """All rows so far, in place of what was written before."""
+        shutil.rmtree(self.run_dir, ignore_errors=True)
         for rank in sorted({*range(len(self.hosts)), *self.rows}):
             host = self.hosts[rank % len(self.hosts)]
             header = {"worker": rank, "host": host, "versions": {"hpctrain": "0.1.0"}}
@@ -174,6 +177,4 @@ def steps_file(tmp_path):
 
 
 def _utc(moment):
-    from datetime import UTC
-
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,158 @@
+"""Hosts, phases, ranks, regions: where the energy of a run went, and what is left over."""
+
+import pytest
+
+from hpctrain.report.energies.amount import Amount, together
+from hpctrain.report.energies.ledger import ROUNDING
+
+
+def test_phases_and_unattributed_are_the_host(booked_run):
+    run = booked_run.read()
+    assert run.total.joules == 6000
+    booked = sum(one.amount.known_j for one in run.ledger.phases)
+    free = sum(amount.known_j for amount in run.ledger.unattributed.values())
+    assert (booked, free) == (5200, 800)
+    assert run.ledger.not_booked_j == {}
+    assert (run.total.quality, run.total.watts, run.total.coverage) == ("measured", 300, 1)
+
+
+def test_components_of_phases_add_up_to_them(booked_run):
+    run = booked_run.read()
+    for one in run.ledger.phases:
+        assert sum(one.amount.components.values()) == one.amount.joules
+
+
+def test_what_a_killed_run_did_not_book_is_shown(booked_run, told):
+    booked_run.sample("hill", "rapl:0", "package", 900, 30.0)
+    run = booked_run.read(end="")
+    assert run.ledger.not_booked_j == {"hill": 900}
+    assert run.state.standing == "killed"
+    text = told(run)
+    line = next(line for line in text.splitlines() if line.startswith("not booked"))
+    assert line.split() == ["not", "booked", "900", "13.0", "%", "measured"]
+    assert "Not booked: on 1 host" in text
+
+
+def test_a_ledger_that_goes_further_than_the_samples_leaves_less_than_nothing(booked_run):
+    booked_run.book("phase", name="other", end_s=30.0, package_j=50)
+    assert booked_run.read().ledger.not_booked_j == {"hill": -50}
+
+
+def test_rounding_is_not_called_not_booked(booked_run):
+    booked_run.book("phase", name="other", end_s=30.0, package_j=6000 * ROUNDING / 2)
+    assert booked_run.read().ledger.not_booked_j == {}
+
+
+def test_a_run_without_a_ledger_tells_its_hosts(energy_run, told):
+    run = energy_run()
+    run.sample("hill", "rapl:0", "package", 500)
+    text = told(run.read())
+    assert "500 J, measured" in text
+    assert "This run kept no ledger of phases." in text
+    assert "not booked" not in text
+
+
+def test_one_of_two_hosts_without_readings_makes_the_total_partial(energy_run, told):
+    run = energy_run(hosts=("hill", "dale"))
+    run.sample("hill", "rapl:0", "package", 500)
+    seen = run.read()
+    assert (seen.total.joules, seen.total.quality, seen.total.coverage) == (500, "partial", 0.5)
+    text = told(seen)
+    assert "500 J, partial, on 1 of 2 hosts only, readings for 50.0 % of the hosts' time" in text
+    assert "dale  no readings" in text
+
+
+def test_a_host_that_stops_telling_before_the_others_is_partial(energy_run):
+    run = energy_run(hosts=("hill", "dale"))
+    for end_s in (10.0, 20.0, 30.0, 40.0):
+        run.sample("hill", "rapl:0", "package", 500, end_s)
+    run.sample("dale", "rapl:0", "package", 500)
+    dale, hill = run.read().hosts
+    assert (dale.amount.quality, dale.amount.coverage) == ("partial", 0.25)
+    assert (hill.amount.quality, hill.amount.coverage) == ("measured", 1)
+
+
+def test_the_worst_host_decides_on_the_quality(energy_run):
+    run = energy_run(hosts=tuple("abcdefgh"))
+    for host in run.hosts:
+        run.sample(host, "rapl:0", "package", 500, coverage=0.95 if host == "c" else 1.0)
+    total = run.read().total
+    assert total.quality == "partial"
+    assert total.coverage == pytest.approx(1 - 0.05 / 8)
+
+
+def test_a_gap_between_two_parts_of_a_run_is_no_missing_time(energy_run):
+    run = energy_run()
+    for end_s in (10.0, 20.0, 3610.0, 3620.0):
+        run.sample("hill", "rapl:0", "package", 500, end_s)
+    total = run.read().total
+    assert (total.joules, total.watts, total.coverage, total.quality) == (2000, 50, 1, "measured")
+
+
+def test_no_joules_are_something_else_than_no_readings(energy_run, told):
+    run = energy_run()
+    run.sample("hill", "gpu:0", "gpu", 0)
+    seen = run.read(tariff=0.3)
+    assert (seen.total.joules, seen.total.quality, seen.total.watts) == (0, "measured", 0)
+    assert seen.costs.bill.cost == 0
+    text = told(seen)
+    assert "small: 0 J, measured" in text
+    assert "no readings" not in text
+
+
+def test_regions_are_inclusive_and_told_per_call(booked_run, told):
+    text = told(booked_run.read(), width=100)
+    assert "load/<decode>      1      8          80            10" in text
+    assert "lie within phases: do not add them up" in " ".join(text.split())
+
+
+def test_an_estimate_has_its_bounds_in_every_table(energy_run, told):
+    run = energy_run(settings={"tariff": 0.36, "budget_kwh": 0.01})
+    run.sample("hill", "model:box", "node", 3600, quality="estimate", low_j=1800.0, high_j=7200.0)
+    run.book("phase", name="compute", node_j=3600, quality="estimate", low_j=1800, high_j=7200)
+    text = told(run.read())
+    assert "IT energy               ~1.00 Wh (estimate, 0.500 to 2.00 Wh)" in text
+    assert "~0.000360 EUR (estimate, 0.000180 to 0.000720 EUR)" in text
+    assert "(estimate, 0.000500 to 0.00200)" in text  # of the budget
+    lines = [line for line in text.splitlines() if line.endswith("~360  estimate")]
+    assert len(lines) == 4  # component, host, phase, rank
+    assert all("~" in line and " to " in line for line in lines)
+
+
+def test_joules_per_inner_step_and_per_token(booked_run, told):
+    run = booked_run.read()
+    assert (run.work.steps, run.work.tokens, run.work.compute_j) == (200, 4000, 4800)
+    text = told(run)
+    assert "per inner step     30 J (whole run)" in text
+    assert "24 J (phase of inner steps alone)" in text
+    assert "per token          1.5 J (whole run)" in text
+
+
+def test_many_ranks_are_summed_below_those_with_the_most(energy_run, told):
+    run = energy_run()
+    for rank in range(40):
+        run.sample("hill", f"gpu:{rank}", "gpu", 100 + rank)
+        run.book("phase", rank=rank, name="compute", gpu_j=100 + rank)
+    text = told(run.read(), width=120)
+    assert "24 others" in text
+    assert "The ranks with the most energy are shown, and the sum of the others." in text
+
+
+def test_a_sum_with_an_unknown_part_is_partial():
+    known = Amount(10.0, 10.0, 10.0, 5.0, 2.0, 1.0, "measured")
+    assert together([known, Amount(seconds=5.0)]).quality == "partial"
+    assert together([known, Amount(seconds=5.0)]).coverage == 0.5
+    assert together([Amount(), Amount()]).joules is None
+
+
+def test_shared_hosts_are_told(booked_run, told):
+    booked_run.book("phase", name="other", package_j=0, shared=True)
+    assert "measured, hosts perhaps shared with other jobs" in told(booked_run.read())
+
+
+def test_a_budget_says_what_is_left(booked_run, told):
+    booked_run.settings["budget_kwh"] = 0.01
+    text = told(booked_run.read())
+    assert "limit       0.01 kWh (IT energy)" in text
+    assert "used        0.001667 kWh, 16.7 %" in text
+    assert "share left  83.3 %" in text
