@@ -224,7 +224,7 @@ def launched(folder: Path, *command: str | Path, code: int = 0) -> str:
 
 def results(folder: Path, name: str) -> dict[str, Any]:
     """What perun stored of the one round of its one run."""
-    with h5py.File(folder / "perun_results" / f"{name}.hdf5") as file:
+    with h5py.File(folder / "runs" / "perun_results" / f"{name}.hdf5") as file:
         (app,) = file.values()
         (many,) = app["nodes"].values()
         (one,) = many["nodes"].values()
@@ -241,7 +241,7 @@ def check_complete(folder: Path, script: str, run: str) -> None:
     assert str(told["ranks"]) == "[0, 1]"
     assert told["runtime_s"] > 0.1
     assert told["sensors"] >= 1
-    assert json.loads((folder / "perun_results" / f"{script}.json").read_text())
+    assert json.loads((folder / "runs" / "perun_results" / f"{script}.json").read_text())
     events = open_run(folder / run).table("event")
     assert list(events["kind"]).count("finish") == 2  # each rank came to its end
 
@@ -271,7 +271,7 @@ def test_a_training_runs_to_its_end_under_perun_and_perun_has_its_results(tmp_pa
 def test_a_command_that_fails_under_perun_is_a_failed_run_of_its(tmp_path: Path) -> None:
     text = launched(tmp_path, ROOT / "energy" / "under_perun.py", "train", "none.toml", code=1)
     assert "hpctrain ended with exit code 2" in text
-    assert (tmp_path / "perun_results" / "failed_under_perun.hdf5").exists()
+    assert (tmp_path / "runs" / "perun_results" / "failed_under_perun.hdf5").exists()
 
 
 @pytest.mark.parametrize("ends", ["run.finish()", "assert when_script_ends(run.finish)"])
