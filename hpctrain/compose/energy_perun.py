@@ -70,7 +70,8 @@ def _sensor(line: DeviceLine, zero_ns: int) -> PerunSensor:
     known = covered_s > 0
     times_s = (line.time_ns[1::2] - zero_ns)[known] / 1e9
     watts = joules[known] / covered_s[known]
-    return PerunSensor(line.device, line.component, times_s, watts, float(joules.sum()))
+    used_j, seconds = float(joules.sum()), float(covered_s.sum())
+    return PerunSensor(line.device, line.component, times_s, watts, used_j, seconds)
 
 
 def _regions(run: RunEnergy) -> Iterator[PerunRegion]:

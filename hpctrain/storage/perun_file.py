@@ -28,13 +28,21 @@ Values = np.ndarray[Any, np.dtype[np.float64]]
 
 @dataclass(frozen=True, slots=True)
 class PerunSensor:
-    """One device: mean power up to each time, seconds since the start of the round."""
+    """One device.
+
+    Attributes:
+        times_s: since the start of the round.
+        watts: mean power up to each of `times_s`.
+        joules: in all.
+        seconds: for which they are known.
+    """
 
     name: str
     component: str
     times_s: Values
     watts: Values
     joules: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +134,11 @@ def _add_host(parent: Any, host: PerunHost, name: str) -> None:
 
 def _of_group(kind: str, sensors: Sequence[PerunSensor]) -> dict[str, float | None]:
     head = ENERGY_OF[kind]
-    watts = [float(np.average(s.watts, weights=_lengths(s))) for s in sensors if len(s.watts)]
+    watts = [sensor.joules / sensor.seconds for sensor in sensors if sensor.seconds > 0]
     return {
         f"{head}_ENERGY": sum(sensor.joules for sensor in sensors),
         f"{head}_POWER": sum(watts) if watts else None,
     }
-
-
-def _lengths(sensor: PerunSensor) -> Values:
-    lengths = np.diff(sensor.times_s, prepend=0.0)
-    return lengths if lengths.sum() > 0 else np.ones(len(lengths))
 
 
 def _add_sensor(parent: Any, sensor: PerunSensor, kind: str, name: str) -> None:
