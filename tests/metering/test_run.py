@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -20,10 +19,9 @@ from hpctrain.errors import ConfigError, MeteringError
 from hpctrain.report.energy_line import HostTotal, energy_line, energy_text
 from hpctrain.runtime.alone import AloneWorld
 from hpctrain.storage.read import open_run
-from tests.metering.trees import proc_stat, write, zone
+from tests.metering.burning import WATTS, Burning
+from tests.metering.trees import proc_stat, write
 from tests.mpi.launching import ROOT, tiny_config
-
-WATTS = 200
 
 
 @dataclass
@@ -38,31 +36,6 @@ class Pages:
     def of(self, kind, **wanted):
         rows = [row for name, row in self.rows if name == kind]
         return [row for row in rows if wanted.items() <= row.items()]
-
-
-class Burning:
-    """A counter of known power in a fake tree, moved by a thread."""
-
-    def __init__(self, root: Path) -> None:
-        self._file = zone(root, "intel-rapl:0", "package-0", 0) / "energy_uj"
-        self._descriptor = os.open(self._file, os.O_RDWR)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error):
-        self._stop.set()
-        self._thread.join()
-        os.close(self._descriptor)
-
-    def _run(self):
-        began_s = time.monotonic()
-        while not self._stop.wait(0.002):
-            used_uj = round(WATTS * (time.monotonic() - began_s) * 1e6)
-            os.pwrite(self._descriptor, f"{used_uj:020d}\n".encode(), 0)
 
 
 def meter_of(tmp_path: Path, pages: Pages, **energy) -> RankMeter:

@@ -83,3 +83,11 @@ def curve(candidate: Any) -> Iterator[float]:
 def files(candidate: Any) -> float:
     (candidate.directory / "note.txt").write_text(f"{candidate.seed} {os.getpid()}")
     return sphere(candidate)
+
+
+def steady(candidate: Any) -> float:
+    """Takes 0.2 s of processor time."""
+    until = time.process_time() + 0.2
+    while time.process_time() < until:
+        pass
+    return (candidate["x"] - 0.3) ** 2

@@ -1,0 +1,36 @@
+"""A fake RAPL counter of known power, moved by a thread."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+from tests.metering.trees import zone
+
+WATTS = 200
+
+
+class Burning:
+    """A counter of constant power below `root`, in the form of sysfs."""
+
+    def __init__(self, root: Path, watts: float = WATTS) -> None:
+        self._file = zone(root, "intel-rapl:0", "package-0", 0) / "energy_uj"
+        self._descriptor = os.open(self._file, os.O_RDWR)
+        self._watts = watts
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self._stop.set()
+        self._thread.join()
+        os.close(self._descriptor)
+
+    def _run(self):
+        began_s = time.monotonic()
+        while not self._stop.wait(0.002):
+            used_uj = round(self._watts * (time.monotonic() - began_s) * 1e6)
+            os.pwrite(self._descriptor, f"{used_uj:020d}\n".encode(), 0)
