@@ -302,6 +302,10 @@ def _open(meter: RankMeter, path: Path, terms: Terms, notebook: Notebook) -> Non
 
 def _found(config: RunConfig) -> Found:
     energy = config.energy
+    if energy.meter == "perun":
+        from hpctrain.adapters.perun_source import perun_sources
+
+        return perun_sources()
     return find_sources(Path(energy.sysfs_root), energy.meter, _profile(config))
 
 

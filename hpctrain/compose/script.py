@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from hpctrain.adapters.perun_script import when_script_ends
 from hpctrain.compose.belongings import Belongings
 from hpctrain.compose.clock import RunClock
 from hpctrain.compose.energy_limits import energy_limits, gate_of
@@ -104,7 +105,8 @@ class Run:
             seen_by(launcher.terminal, launcher.is_rank),
         )
         self._watch_for_errors()
-        atexit.register(self._at_exit)
+        self._perun_ends_it = when_script_ends(self._at_exit)
+        atexit.register(self._at_last)
 
     @property
     def should_stop(self) -> bool:
@@ -269,6 +271,14 @@ class Run:
             before(kind, error, trace)
 
         sys.excepthook = hook
+
+    def _at_last(self) -> None:
+        """The interpreter ends. A script that perun runs has ended before, unless it failed."""
+        if self._perun_ends_it and not self._closed:
+            self._failed = True
+            if self.num_ranks > 1:
+                self._world.abort(RuntimeError("the script failed; perun has said why"))
+        self._at_exit()
 
     def _at_exit(self) -> None:
         if self._run is not None and self._run.session.stopped is not None:

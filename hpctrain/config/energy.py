@@ -30,7 +30,7 @@ class EnergyConfig(Section):
     `carbon_market` are grams of CO2 equivalent per kWh, by location and by contract.
     """
 
-    meter: Literal["auto", "off", "rapl", "pm_counters", "hwmon", "nvml", "model"] = "auto"
+    meter: Literal["auto", "off", "rapl", "pm_counters", "hwmon", "nvml", "perun", "model"] = "auto"
     rate_hz: Annotated[float, Field(ge=0.1, le=10)] = 1.0
     sysfs_root: _Path = "/sys"
     profile: _File | None = None

@@ -217,10 +217,10 @@ class BoardReader:
             tuple(words[end:-1]),
         )  # fmt: skip
 
-    def shares(self, number: int) -> tuple[int, tuple[int, ...]] | None:
-        """Time and shares of sample `number`; None as for `sample`, of which it is a part."""
+    def shares(self, number: int) -> tuple[int, ...] | None:
+        """The shares of sample `number`; None as for `sample`, of which they are a part."""
         words = self._words(number)
-        return None if words is None else (words[1], tuple(words[self._mapped.shares_at : -1]))
+        return None if words is None else tuple(words[self._mapped.shares_at : -1])
 
     def _words(self, number: int) -> list[int] | None:
         if not 0 < number <= self.count:

@@ -23,6 +23,7 @@ from typing import Literal, NamedTuple
 from hpctrain.metering.attribution import split
 from hpctrain.metering.board import BoardReader
 from hpctrain.metering.files import Clock
+from hpctrain.metering.shares import COVERED, UNTIL
 
 Scope = Literal["phase", "candidate", "region", "round", "host", "unattributed"]
 
@@ -130,6 +131,7 @@ class Ledger:
         self._board = board
         self._mine = board.layout.place(rank)
         self._nobody = board.layout.place(None)
+        self._all = board.layout.all
         self._first = first
         self._on_entry = on_entry
         self._clock = clock
@@ -250,26 +252,25 @@ class Ledger:
         board, time_ns = self._board, ended.end_ns
         low, high = max(1, ended.number, board.oldest_number()), board.count
         newest = board.shares(high)
-        if newest is None or newest[0] < time_ns:
+        if newest is None or newest[UNTIL] < time_ns:
             return self._last_words() if final else None
         while low < high:  # the first sample that is not before the end
             middle = (low + high) // 2
             found = board.shares(middle)
-            low, high = (low, middle) if found and found[0] >= time_ns else (middle + 1, high)
+            low, high = (low, middle) if found and found[UNTIL] >= time_ns else (middle + 1, high)
         after, before = board.shares(high), board.shares(high - 1)
-        if after is None:
-            return None
-        return _between(before, after, time_ns) if before else after[1]
+        if after is None or before is None:
+            return after
+        return _between(before, after, time_ns)
 
     def _last_words(self) -> Words | None:
         board = self._board
-        found = board.shares(board.count) or board.shares(board.count - 1)
-        return None if found is None else found[1]
+        return board.shares(board.count) or board.shares(board.count - 1)
 
     # ---- booking --------------------------------------------------------------------------------
 
     def _book_slice(self, ended: _Slice, words: list[int]) -> None:
-        mine, nobody, covered_ns = words[self._mine], words[self._nobody], words[-1]
+        mine, nobody, covered_ns = words[self._mine], words[self._nobody], words[COVERED]
         whole_ns = ended.end_ns - ended.begin_ns
         self._book_phases(ended, mine, covered_ns, whole_ns)
         for key, took_ns in ended.others.items():
@@ -278,7 +279,7 @@ class Ledger:
             self._add(key, ended.end_ns, took_ns, covered, part)
         if self._first:
             size = len(nobody)
-            host = [sum(words[place:-1:size]) for place in range(size)] if size else []
+            host = [sum(words[self._all][place::size]) for place in range(size)]
             self._add(Key("host"), ended.end_ns, whole_ns, covered_ns, host)
             self._add(Key("unattributed"), ended.end_ns, whole_ns, covered_ns, nobody)
 
@@ -331,7 +332,7 @@ class Ledger:
                 self._books[key] = entry
 
 
-def _between(before: tuple[int, Words], after: tuple[int, Words], time_ns: int) -> Words:
+def _between(before: Words, after: Words, time_ns: int) -> Words:
     """All words on the line between two samples, rounded down."""
-    part, whole = time_ns - before[0], after[0] - before[0]
-    return tuple(a + (b - a) * part // whole for a, b in zip(before[1], after[1], strict=True))
+    part, whole = time_ns - before[UNTIL], after[UNTIL] - before[UNTIL]
+    return tuple(a + (b - a) * part // whole for a, b in zip(before, after, strict=True))

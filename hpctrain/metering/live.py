@@ -9,6 +9,7 @@ from hpctrain.metering.account import MEASURED_COVERAGE
 from hpctrain.metering.board import BoardReader
 from hpctrain.metering.files import Clock
 from hpctrain.metering.money import UJ_PER_KWH, Terms, priced_in
+from hpctrain.metering.shares import COVERED, UNTIL
 
 POWER_OVER = 5  # samples for the power that is shown
 AHEAD_PERIODS = 2.0  # E(t) is carried on from the last sample for no longer than that
@@ -79,6 +80,7 @@ class LiveEnergy:
         self._board = board
         self._mine = board.layout.place(rank)
         self._nobody = board.layout.place(None)
+        self._all = board.layout.all
         self._clock = clock
         self._cost = RunningBill(terms, "cost") if terms.tariff else None
         self._gco2 = RunningBill(terms, "gco2") if terms.location else None
@@ -92,19 +94,20 @@ class LiveEnergy:
         newest, older = self._looks()
         if newest is None:
             return None
-        (at_ns, words), (before_ns, before) = newest, older or newest
+        words, before = newest, older or newest
+        at_ns, before_ns = words[UNTIL], before[UNTIL]
         since_s = max(at_ns - before_ns, 1) / 1e9
         ahead_s = min(self._clock() - at_ns, self._longest_ns) / 1e9
-        mine_j, host_j = sum(words[self._mine]) / 1e6, sum(words[:-1]) / 1e6
+        mine_j, host_j = sum(words[self._mine]) / 1e6, sum(words[self._all]) / 1e6
         mine_w = mine_j - sum(before[self._mine]) / 1e6
-        host_w = host_j - sum(before[:-1]) / 1e6
+        host_w = host_j - sum(before[self._all]) / 1e6
         mine_w, host_w = mine_w / since_s, host_w / since_s
-        utc_ns, host_uj = self._board.wall.utc_ns(at_ns), sum(words[:-1])
+        utc_ns, host_uj = self._board.wall.utc_ns(at_ns), sum(words[self._all])
         return EnergyNow(
             mine_j + mine_w * ahead_s, mine_w, host_j + host_w * ahead_s, host_w,
             self._cost.add(utc_ns, host_uj) if self._cost else None, self._currency,
             self._gco2.add(utc_ns, host_uj) if self._gco2 else None,
-            self._quality(at_ns, words[-1]),
+            self._quality(at_ns, words[COVERED]),
         )  # fmt: skip
 
     def joules(self) -> float | None:
@@ -117,11 +120,10 @@ class LiveEnergy:
         newest, _ = self._looks()
         if newest is None:
             return 0, 0
-        at_ns, words = newest
-        nobody = sum(words[self._nobody]) if with_nobody else 0
-        return self._board.wall.utc_ns(at_ns), sum(words[self._mine]) + nobody
+        nobody = sum(newest[self._nobody]) if with_nobody else 0
+        return self._board.wall.utc_ns(newest[UNTIL]), sum(newest[self._mine]) + nobody
 
-    def _looks(self) -> tuple[tuple[int, tuple[int, ...]] | None, ...]:
+    def _looks(self) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
         board, count = self._board, self._board.count
         newest = board.shares(count) or board.shares(count - 1)
         return newest, board.shares(max(1, count - POWER_OVER))

@@ -116,13 +116,13 @@ class Sampler:
         if self._thread.ident is not None and threading.current_thread() is not self._thread:
             self._thread.join(STOP_WAIT_S)
         if not self._thread.is_alive():
-            self.look()
+            self.look(final=True)
             self._hand_out()
             for source in self._sources:
                 source.close()
             self.board.close(remove)
 
-    def look(self) -> None:
+    def look(self, final: bool = False) -> None:
         """Read every source once. Only the sampler's thread calls it while that runs."""
         readings = [reading for source in self._sources for reading in source.read()]
         for total, reading in zip(self._totals, readings, strict=True):
@@ -131,7 +131,7 @@ class Sampler:
         now_ns = self._clock()
         counted = zip(knots, self._counted, strict=True)
         total_uj = sum(knot.energy_uj for knot, counts in counted if knot is not None and counts)
-        self.board.write(now_ns, total_uj, knots, self._shares.look(now_ns, knots))
+        self.board.write(now_ns, total_uj, knots, self._shares.look(now_ns, knots, final))
         if now_ns - self._rows_at_ns >= self._rows_every_ns:
             self._hand_out()
 

@@ -3,7 +3,11 @@
 The sampler cuts what the host used since the last look by `attribution`, and adds it up. Shares of
 all ranks and what is nobody's are the host's total at every look, exactly.
 
-    words on the board: for each rank, and then for nobody, the components; the covered time
+    words on the board: for each rank, and then for nobody, the components; the time for which all
+    this is known, and until when it is
+
+A look at which a device could not be read is not shared out, but with the next: otherwise all that
+was used in both would seem to have been used after it.
 """
 
 from __future__ import annotations
@@ -16,9 +20,11 @@ from hpctrain.metering.account import HostEnergy, host_energy
 from hpctrain.metering.attribution import HostUse, IdleRule, RankUse, attribute
 from hpctrain.metering.crew import CORE, Member, ProcessTime, core_parts, gpu_owners
 from hpctrain.metering.load import read_load
-from hpctrain.metering.reading import COMPONENTS, Component, Device
+from hpctrain.metering.reading import COMPONENTS, Component, Device, is_part
 from hpctrain.metering.series import Knot
 
+COVERED, UNTIL = -2, -1  # places of the last two words
+PATIENCE = 3  # looks, for which a device that cannot be read is waited for
 _NEVER = Knot(0, 0, 0)
 
 
@@ -51,12 +57,17 @@ class Layout:
 
     @property
     def num_words(self) -> int:
-        return (len(self.ranks) + 1) * len(self.components) + 1
+        return (len(self.ranks) + 1) * len(self.components) + 2
 
     def place(self, rank: int | None) -> slice:
         """The components of a rank; None: of nobody."""
         at = len(self.ranks) if rank is None else self.ranks.index(rank)
         return slice(at * len(self.components), (at + 1) * len(self.components))
+
+    @property
+    def all(self) -> slice:
+        """The components of everybody."""
+        return slice(0, (len(self.ranks) + 1) * len(self.components))
 
 
 class Shares:
@@ -84,11 +95,23 @@ class Shares:
         self._owners = gpu_owners(crew)
         self._knots: dict[str, Knot] = {}
         self._at_ns: int | None = None
+        self._deferred = 0
+        self._counted = [not is_part(device.component, present) for device in devices]
         self._cpu_ns = [0] * len(crew)
         self._busy_ns = self._cores = 0
 
-    def look(self, now_ns: int, knots: Sequence[Knot | None]) -> list[int]:
-        """Share out what was used since the last look; the words for the board."""
+    def look(self, now_ns: int, knots: Sequence[Knot | None], final: bool = False) -> list[int]:
+        """Share out what was used since the last look; the words for the board.
+
+        Args:
+            now_ns: on the host's monotonic clock.
+            knots: E(t) of the devices.
+            final: no other look comes: nothing is waited for.
+        """
+        if self._deferred < PATIENCE and not final and self._is_behind(knots):
+            self._deferred += 1
+            return self.words
+        self._deferred = 0
         known = zip(self._devices, knots, strict=True)
         new = {device.name: knot for device, knot in known if knot is not None}
         old = {name: self._knots.get(name, _NEVER) for name in new}
@@ -98,9 +121,18 @@ class Shares:
         if energy.total_uj:
             self._add(energy, uses, host)
         if energy.counted:
-            self.words[-1] += min(used.covered_ns for used in energy.counted)
-        self._knots, self._at_ns = new, now_ns
+            self.words[COVERED] += min(used.covered_ns for used in energy.counted)
+        self._knots, self._at_ns, self.words[UNTIL] = new, now_ns, now_ns
         return self.words
+
+    def _is_behind(self, knots: Sequence[Knot | None]) -> bool:
+        """Has a device that counts no reading since the last look that was shared out?"""
+        for device, knot, counts in zip(self._devices, knots, self._counted, strict=True):
+            before = self._knots.get(device.name)
+            read = knot is None or before is None or knot.time_ns > before.time_ns
+            if counts and not read:
+                return True
+        return False
 
     def _add(self, energy: HostEnergy, uses: list[RankUse], host: HostUse) -> None:
         found = attribute(energy, uses, host, self._sharing.idle)

@@ -14,7 +14,7 @@ from hpctrain.adapters.perun_script import when_script_ends
 from hpctrain.adapters.perun_source import perun_sources
 from hpctrain.metering.model import read_profile
 from hpctrain.metering.steps import read_steps
-from tests.metering.test_run import Burning
+from tests.metering.burning import Burning
 
 ROOT = Path(__file__).parents[2]
 ENERGY = ROOT / "energy"

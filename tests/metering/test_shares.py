@@ -11,7 +11,7 @@ import pytest
 from hpctrain.metering.crew import CORE, Member, ProcessTime, core_parts, gpu_owners, this_member
 from hpctrain.metering.reading import Device
 from hpctrain.metering.series import Knot
-from hpctrain.metering.shares import Shares, Sharing
+from hpctrain.metering.shares import COVERED, UNTIL, Shares, Sharing
 from tests.metering.hosts import S
 from tests.metering.trees import proc_stat
 
@@ -83,12 +83,12 @@ def test_ranks_and_nobody_are_the_host_at_every_look(tmp_path: Path) -> None:
         burn(0.03)
         proc_stat(tmp_path, 7 * second, 0, 4)
         words = look(shares, second, 33 * second, 100 * second)
-        assert sum(words[:-1]) == 133 * second * 10**6
+        assert sum(words[shares.layout.all]) == 133 * second * 10**6
         mine = words[shares.layout.place(0)]
         assert mine[1] == 100 * second * 10**6  # the GPU is rank 0's
     assert words[shares.layout.place(1)][1] == 0
     assert mine[0] > 0
-    assert words[-1] == 5 * S
+    assert words[COVERED] == words[UNTIL] == 5 * S
 
 
 def test_a_shared_host_leaves_the_others_their_idle_power(tmp_path: Path) -> None:

@@ -274,7 +274,7 @@ def test_a_command_that_fails_under_perun_is_a_failed_run_of_its(tmp_path: Path)
     assert (tmp_path / "runs" / "perun_results" / "failed_under_perun.hdf5").exists()
 
 
-@pytest.mark.parametrize("ends", ["run.finish()", "assert when_script_ends(run.finish)"])
+@pytest.mark.parametrize("ends", ["run.finish()", "pass"])
 def test_a_script_of_four_lines_runs_to_its_end_under_perun(tmp_path: Path, ends: str) -> None:
     """A run has to end before perun collects its results: by itself, or by the hook."""
     script = (ROOT / "examples" / "digits.py").read_text()
