@@ -20,7 +20,7 @@ POWER: Units = ((1.0, "W"), (1e3, "kW"), (1e6, "MW"))
 TIME: Units = ((1.0, "s"), (3.6e3, "h"))
 MASS: Units = ((1.0, "g"), (1e3, "kg"), (1e6, "t"))
 PLAIN: Units = ((1.0, ""),)
-DIGITS = 4  # of a typical value of a column
+DIGITS = 4  # of the large values of a column
 LONGEST = 1e4  # of the largest, before its point: in units of four digits
 NO_READINGS = "no readings"
 
@@ -156,11 +156,12 @@ def unit_for(values: Iterable[float | None], units: Units) -> tuple[float, str]:
 
 
 def aligned(values: Sequence[float | None]) -> list[str]:
-    """Texts with as many decimals each as leave four digits of a typical one; None is empty."""
+    """Texts with as many decimals each as leave three or four digits of most; None is empty."""
     finite = [float(value) for value in values if value is not None and math.isfinite(value)]
     decimals = 0
     if not all(value.is_integer() for value in finite):
-        decimals = min(max(DIGITS - 1 - math.floor(math.log10(_typical(finite))), 0), 9)
+        large = min(max(abs(value) for value in finite), 10 * _typical(finite))
+        decimals = min(max(DIGITS - 1 - math.floor(math.log10(large)), 0), 9)
     return ["" if value is None else _number(value, decimals) for value in values]
 
 

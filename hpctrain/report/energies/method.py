@@ -24,7 +24,7 @@ SOURCES = {
 }
 WHAT: dict[Component, str] = {
     "package": "processors",
-    "dram": "their memory",
+    "dram": "memory",
     "gpu": "GPUs",
     "module": "superchip modules",
     "node": "whole nodes",
@@ -106,13 +106,10 @@ def _missing(run: RunEnergy) -> str:
     missing = ["network switches", "storage", "cooling and conversion outside the hosts"]
     if "node" not in counted:
         missing = ["network cards, disks, fans and losses of power supplies of the hosts", *missing]
-        if "module" not in counted:
-            absent: tuple[Component, ...] = ("gpu", "dram", "package")
-            missing = [
-                *(f"{WHAT[name]} (no sensor, or none there)" for name in absent
-                  if name not in counted),
-                *missing,
-            ]  # fmt: skip
+    if not {"node", "module"} & set(counted):
+        parts: tuple[Component, ...] = ("package", "dram", "gpu")
+        absent = [WHAT[name] for name in parts if name not in counted]
+        missing = [f"{name} (no sensor told of any)" for name in absent] + missing
     return ", ".join(missing)
 
 

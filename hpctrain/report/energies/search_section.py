@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from hpctrain.report.energies.amount import Amount
-from hpctrain.report.energies.candidates import Candidates, CandidateUse
+from hpctrain.report.energies.candidates import WASTED, Candidates, CandidateUse
 from hpctrain.report.energies.cells import (
     TIME,
     Column,
@@ -38,7 +38,7 @@ def candidates_section(run: RunEnergy, candidates: Candidates, most: int) -> Sec
             number_column("candidates", [float(count) for count, _ in outcomes.values()]),
             *energy_columns(amounts),
             share_column([amount.joules for amount in amounts], total.joules, "share"),
-            number_column("time", [amount.seconds for amount in amounts], TIME),
+            number_column("rank time", [amount.seconds for amount in amounts], TIME),
             quality_column(amounts),
         )
     )
@@ -67,9 +67,11 @@ def _facts(run: RunEnergy, candidates: Candidates) -> Iterator[tuple[str, str]]:
     yield "candidates", f"{len(candidates.all):,} used {amount_text(total)}"
     if total.joules and run.total.joules:
         yield "share of the run", percent(total.joules / run.total.joules)
-    share = f", {percent(wasted.known_j / total.joules)}" if total.joules else ""
-    text = "nothing" if not any(_is_waste(candidates)) else f"{amount_text(wasted)}{share}"
-    yield "waste", f"{text} (failed, stopped or cancelled)"
+    if any(one.outcome in WASTED for one in candidates.all):
+        share = f", {percent(wasted.known_j / total.joules)}" if total.joules else ""
+        yield "waste", f"{amount_text(wasted)}{share} (failed, stopped or cancelled)"
+    else:
+        yield "waste", "none: nothing failed, was stopped or cancelled"
     each = candidates.joules_per_improvement
     count = len(candidates.improvements())
     if each is None:
@@ -78,11 +80,6 @@ def _facts(run: RunEnergy, candidates: Candidates) -> Iterator[tuple[str, str]]:
         mark = "~" if total.quality == "estimate" else ""
         text = f"{mark}{energy_text(each)} for each of the {count - 1:,} times the best loss fell"
         yield "per improvement", text
-
-
-def _is_waste(candidates: Candidates) -> Iterator[bool]:
-    for name, (count, _) in candidates.by_outcome().items():
-        yield count > 0 and name in ("failed", "cancelled", "stopped")
 
 
 def _table(title: str, shown: Sequence[CandidateUse], total: Amount) -> Sheet:
@@ -96,7 +93,7 @@ def _table(title: str, shown: Sequence[CandidateUse], total: Amount) -> Sheet:
             Column("loss", tuple(losses)),
             *energy_columns(amounts),
             share_column([amount.joules for amount in amounts], total.joules, "share"),
-            number_column("time", [amount.seconds for amount in amounts], TIME),
+            number_column("rank time", [amount.seconds for amount in amounts], TIME),
             quality_column(amounts),
         ),
         title,

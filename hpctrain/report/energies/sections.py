@@ -100,7 +100,7 @@ def _hosts(run: RunEnergy, most: int) -> Section:
     table = Sheet(
         (
             text_column("host", names),
-            *energy_columns(amounts),
+            *energy_columns(amounts, beside=_of_one_host(run)),
             _shares(run, amounts),
             power_column(amounts),
             quality_column(amounts),
@@ -125,13 +125,20 @@ def _components(run: RunEnergy) -> Sheet:
         (
             text_column("component", [name for name, *_ in parts]),
             Column("devices", tuple(str(devices) for _, devices, _, _ in parts)),
-            *energy_columns(amounts, inside=inside),
+            *energy_columns(amounts, inside=inside, beside=_of_one_host(run)),
             shares,
             power_column(amounts),
             quality_column(amounts),
         ),
         notes=notes,
     )
+
+
+def _of_one_host(run: RunEnergy) -> list[float | None]:
+    """All energies of a run on one host: its tables have the same unit."""
+    if len(run.hosts) > 1:
+        return []
+    return [amount.joules for amount in (run.total, *(part[2] for part in by_component(run.hosts)))]
 
 
 def _pivot(run: RunEnergy, most: int) -> Sheet:
