@@ -289,17 +289,13 @@ def _regions(run: RunEnergy, most: int) -> Iterator[Section]:
     shown, rest = _split(every, most, lambda item: item[2])
     amounts = [amount for *_, amount in shown]
     counts = [sum(booking.count for booking in mine) for _, mine, _ in shown]
-    per_call = [
-        Amount() if a.joules is None or not n else _scaled(a, n)
-        for a, n in zip(amounts, counts, strict=True)
-    ]
     table = Sheet(
         (
             text_column("region", [name for name, *_ in shown]),
             Column("ranks", tuple(str(len({b.rank for b in mine})) for _, mine, _ in shown)),
             number_column("calls", [float(count) for count in counts]),
             *energy_columns(amounts),
-            energy_columns(per_call, "per call")[0],
+            _per_call(amounts, counts),
             number_column("rank time", [amount.seconds for amount in amounts], TIME),
             quality_column(amounts),
         ),
@@ -309,7 +305,17 @@ def _regions(run: RunEnergy, most: int) -> Iterator[Section]:
     yield Section("Regions", sheets=(table,), notes=(f"{note}phases: do not add them up.",))
 
 
+def _per_call(amounts: Sequence[Amount], counts: Sequence[int]) -> Column:
+    """Empty for regions that have not ended once."""
+    pairs = list(zip(amounts, counts, strict=True))
+    column = energy_columns([_scaled(a, n) if n else Amount() for a, n in pairs], "per call")[0]
+    cells = zip(column.cells, counts, strict=True)
+    return Column(column.head, tuple(cell if count else "" for cell, count in cells))
+
+
 def _scaled(amount: Amount, count: int) -> Amount:
+    if amount.joules is None:
+        return amount
     ends = (amount.known_j / count, (amount.low_j or 0) / count, (amount.high_j or 0) / count)
     return Amount(*ends, coverage=amount.coverage, quality=amount.quality)
 

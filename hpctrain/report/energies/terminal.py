@@ -33,11 +33,11 @@ def print_energies(runs: Sequence[RunEnergy], top: int, console: Console) -> Non
 def print_headlines(runs: Iterable[RunEnergy], console: Console) -> None:
     """One line each."""
     for run in runs:
-        console.print(Text(headline(run)), soft_wrap=True)
+        console.print(_text(headline(run)), soft_wrap=True)
 
 
 def _print_run(console: Console, run: RunEnergy, limits: Limits) -> None:
-    console.print(Text(headline(run), style="bold"), soft_wrap=True)
+    console.print(_text(headline(run), style="bold"), soft_wrap=True)
     console.print(_facts(summary_facts(run)))
     for section in sections(run, limits):
         if section.facts or section.sheets or section.notes:
@@ -47,7 +47,7 @@ def _print_run(console: Console, run: RunEnergy, limits: Limits) -> None:
 def _print_section(console: Console, section: Section, first: bool = False) -> None:
     if not first:
         console.print()
-    console.print(Text(section.title, style="bold"))
+    console.print(_text(section.title, style="bold"))
     if section.facts:
         console.print(_facts(section.facts))
     for place, sheet in enumerate(section.sheets):
@@ -56,7 +56,7 @@ def _print_section(console: Console, section: Section, first: bool = False) -> N
         if place or section.facts:
             console.print()
         if sheet.title:
-            console.print(Text(sheet.title), soft_wrap=True)
+            console.print(_text(sheet.title), soft_wrap=True)
         _print_sheet(console, sheet)
         _print_notes(console, sheet.notes)
     _print_notes(console, section.notes)
@@ -68,9 +68,9 @@ def _print_sheet(console: Console, sheet: Sheet) -> None:
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim")
     for column, width in zip(sheet.columns, widths, strict=True):
         justify: Literal["left", "right"] = "left" if column.left else "right"
-        table.add_column(Text(column.head), justify=justify, width=width, overflow="fold")
+        table.add_column(_text(column.head), justify=justify, width=width, overflow="fold")
     for row in sheet.rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(_text(cell) for cell in row))
     room = console.width
     console.width = max(room, sum(widths) + GAP * len(widths))
     console.print(table)
@@ -97,7 +97,7 @@ def _widths(columns: Sequence[Column], room: int) -> list[int]:
 
 def _print_notes(console: Console, notes: Iterable[str]) -> None:
     for note in notes:
-        console.print(Text(note, style="dim"))
+        console.print(_text(note, style="dim"))
 
 
 def _facts(pairs: Iterable[tuple[str, str]]) -> Table:
@@ -105,8 +105,13 @@ def _facts(pairs: Iterable[tuple[str, str]]) -> Table:
     grid.add_column(no_wrap=True, style="dim")
     grid.add_column(overflow="fold")
     for label, text in pairs:
-        grid.add_row(Text(label), Text(text))
+        grid.add_row(_text(label), _text(text))
     return grid
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Names may hold anything: what moves a terminal's cursor or colours it is not printed."""
+    return Text("".join(c if c.isprintable() else "?" for c in text), style=style)
 
 
 def _widest(cells: Sequence[str]) -> int:
