@@ -110,6 +110,8 @@ def _missing(run: RunEnergy) -> str:
         parts: tuple[Component, ...] = ("package", "dram", "gpu")
         absent = [WHAT[name] for name in parts if name not in counted]
         missing = [f"{name} (no sensor told of any)" for name in absent] + missing
+    if run.cut_short:
+        missing.append("up to 11 s before the end of each part that was killed")
     return ", ".join(missing)
 
 

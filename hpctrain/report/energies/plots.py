@@ -153,20 +153,11 @@ def _draw_value(
 def _stairs(
     panel: Any, edges_ns: Array, values: Array, colour: str, label: str, linestyle: str = "-"
 ) -> None:
-    """A line with steps, broken where a value is missing; a lone bin can be seen as well."""
+    """A line with steps from edge to edge, broken where a value is missing."""
     panel.step(
         _seconds(edges_ns) / 86400, np.append(values, values[-1]), where="post", color=colour,
         label=label, linestyle=linestyle, linewidth=1.2,
     )  # fmt: skip
-    known = np.isfinite(values)
-    padded = np.pad(known, 1)
-    ends = known & ~padded[2:]
-    # A step begins at a known value and ends where the next is missing: draw to the bin's end.
-    at = _seconds(edges_ns) / 86400
-    for n in np.flatnonzero(ends[:-1]):
-        panel.plot(
-            at[n : n + 2], values[[n, n]], color=colour, linestyle=linestyle, linewidth=1.2
-        )  # fmt: skip
 
 
 def _seconds(time_ns: Array) -> Array:

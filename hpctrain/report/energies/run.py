@@ -40,6 +40,7 @@ class RunEnergy:
 
     Attributes:
         label: name for people, different for each run of a report.
+        cut_short: whether a part of it may have been killed: it is, or was resumed.
         total: of all hosts; partial if one of them told nothing.
         costs: None if nothing is known to be billed.
         wall: whether the curves are in the wall time that the hosts told.
@@ -55,6 +56,7 @@ class RunEnergy:
     run_id: str
     facts: RunFacts
     state: RunState
+    cut_short: bool
     elapsed_s: float
     hosts: tuple[HostUse, ...]
     total: Amount
@@ -113,12 +115,14 @@ def read_run_energy(
     table = run.table("candidate")
     search = isinstance(run.identity.get("search"), Mapping) or len(table["rank"]) > 0
     candidates = read_candidates(rows, table) if search else None
+    state = _state(records, life, search)
     return RunEnergy(
         label=facts.name,
         run_dir=str(run.run_dir),
         run_id=str(run.identity.get("run_id", "")),
         facts=facts,
-        state=_state(records, life, search),
+        state=state,
+        cut_short=state.standing == "killed" or "resume" in records.events["kind"],
         elapsed_s=elapsed_s(records, *(numbers(t, "time_s") for t in (samples, rows, table))),
         hosts=hosts,
         total=total,

@@ -99,7 +99,7 @@ def test_a_gap_in_the_readings_is_a_gap_in_the_line(energy_run, page):
         return sum(path.count("M ") for path in paths)
 
     assert lines(10.0, 20.0, 30.0) == 1
-    assert lines(10.0, 30.0) == 3  # two lines, and the end of the first bin before the gap
+    assert lines(10.0, 30.0) == 2
 
 
 def test_a_run_without_readings_says_why_and_shows_no_zero(energy_run, page):
