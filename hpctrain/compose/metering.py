@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpctrain.compose.energy_rows import EnergyRows
+from hpctrain.compose.gpus import named_as
 from hpctrain.compose.start import together
 from hpctrain.config.rules import BUDGETS
 from hpctrain.errors import ConfigError
@@ -236,6 +237,7 @@ def start_metering(
         if not found.sources:
             text = f"no energy readings on {host}: {'; '.join(found.notes)}"
             notebook.note("event", {"kind": "energy", "text": text})
+        crew = [named_as(found.devices, member) for member in crew]
         sharing = _sharing(config, crew)
         name = f"hpctrain-{os.getuid()}-{run_id}-{world.rank}.energy"
         places = [place / name for place in (SHARED_MEMORY, Path(config.run_dir))]

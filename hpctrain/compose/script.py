@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import re
 import sys
 from dataclasses import replace
@@ -17,6 +18,7 @@ from hpctrain.adapters.perun_script import when_script_ends
 from hpctrain.compose.belongings import Belongings
 from hpctrain.compose.clock import RunClock
 from hpctrain.compose.energy_limits import energy_limits, gate_of
+from hpctrain.compose.gpus import own_gpus
 from hpctrain.compose.island_run import (
     IslandRun,
     checkpoint_to_resume,
@@ -92,7 +94,8 @@ class Run:
         self._store = open_store(config, world, topology, at_s, script=script)
         self._notebook = TimedNotebook(self._store, self._clock, me.id, me.island)
         run_id = self._store.identity["run_id"]
-        self._meter = start_metering(config, world, run_id, self._notebook, self._clock)
+        gpus = own_gpus(self.device, os.environ)
+        self._meter = start_metering(config, world, run_id, self._notebook, self._clock, gpus)
         world.before_abort = self._note_abort
         self._run: IslandRun | None = None
         shard = (world.rank, world.size) if config.topology.data == "shard" else (0, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpctrain.compose.clock import RunClock
 from hpctrain.compose.energy_limits import energy_limits, gate_of
+from hpctrain.compose.gpus import visible_gpus
 from hpctrain.compose.metering import energy_used, start_metering
 from hpctrain.compose.search_outcome import Found, SearchResult
 from hpctrain.compose.search_past import check_same_space, history_of, warm_records
@@ -87,7 +89,8 @@ class SearchRun:
         self.store = open_store(config, world, self.topology, time_s, search=self._facts())
         self.notebook = TimedNotebook(self.store, self.clock, me.id, me.island)
         run_id = self.store.identity["run_id"]
-        self.meter = start_metering(config, world, run_id, self.notebook, self.clock)
+        gpus = visible_gpus(os.environ)
+        self.meter = start_metering(config, world, run_id, self.notebook, self.clock, gpus)
         world.before_abort = self._note_abort
         self.mailbox = world.mailbox(self.topology)
         self._group = world.talk(self.topology) if len(me.ranks) > 1 else OneRank()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hpctrain.compose.clock import RunClock
 from hpctrain.compose.energy_limits import energy_limits, gate_of
 from hpctrain.compose.evaluation import Evaluator, rounds_between_evaluations
+from hpctrain.compose.gpus import own_gpus
 from hpctrain.compose.island_run import (
     IslandRun,
     checkpoint_to_resume,
@@ -184,7 +186,8 @@ class TrainLoop:
 
     def _start_meter(self, store: RunStore) -> RankMeter:
         run_id = store.identity["run_id"]
-        return start_metering(self.config, self.world, run_id, self.notebook, self.clock)
+        gpus = own_gpus(self.device, os.environ)
+        return start_metering(self.config, self.world, run_id, self.notebook, self.clock, gpus)
 
     def _make_trainer(self, generators: OwnGenerators | None) -> Trainer:
         return Trainer(
