@@ -171,8 +171,9 @@ class Ledger:
             self.poll()
         now_ns = self._clock()
         opened = _Open(key, now_ns, now_ns)
-        self._open[id(opened)] = opened
-        return id(opened)
+        handle = id(opened)
+        self._open[handle] = opened
+        return handle
 
     def end(self, handle: int) -> int:
         """What `begin` gave ends, whatever began since. Returns its nanoseconds."""

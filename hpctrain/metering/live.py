@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hpctrain.metering.account import MEASURED_COVERAGE
 from hpctrain.metering.board import BoardReader
@@ -71,6 +72,19 @@ class RunningBill:
         return self.spent
 
 
+class _Look(NamedTuple):
+    """What one sample tells a rank."""
+
+    at_ns: int
+    utc_ns: int
+    host_uj: int
+    mine_j: float
+    mine_w: float
+    host_j: float
+    host_w: float
+    quality: str
+
+
 class LiveEnergy:
     """Reads a host's board for one rank."""
 
@@ -88,26 +102,21 @@ class LiveEnergy:
         self._estimate = any(device.quality == "estimate" for device in board.devices)
         self._longest_ns = round(AHEAD_PERIODS * 1e9 / board.facts["rate_hz"])
         self._first: tuple[int, int] | None = None
+        self._known: tuple[int, _Look] | None = None
 
     def now(self) -> EnergyNow | None:
         """None before the first look."""
-        newest, older = self._looks()
-        if newest is None:
+        look = self._look()
+        if look is None:
             return None
-        words, before = newest, older or newest
-        at_ns, before_ns = words[UNTIL], before[UNTIL]
-        since_s = max(at_ns - before_ns, 1) / 1e9
-        ahead_s = min(self._clock() - at_ns, self._longest_ns) / 1e9
-        mine_j, host_j = sum(words[self._mine]) / 1e6, sum(words[self._all]) / 1e6
-        mine_w = mine_j - sum(before[self._mine]) / 1e6
-        host_w = host_j - sum(before[self._all]) / 1e6
-        mine_w, host_w = mine_w / since_s, host_w / since_s
-        utc_ns, host_uj = self._board.wall.utc_ns(at_ns), sum(words[self._all])
+        ahead_s = min(self._clock() - look.at_ns, self._longest_ns) / 1e9
+        utc_ns, host_uj = look.utc_ns, look.host_uj
         return EnergyNow(
-            mine_j + mine_w * ahead_s, mine_w, host_j + host_w * ahead_s, host_w,
+            look.mine_j + look.mine_w * ahead_s, look.mine_w,
+            look.host_j + look.host_w * ahead_s, look.host_w,
             self._cost.add(utc_ns, host_uj) if self._cost else None, self._currency,
             self._gco2.add(utc_ns, host_uj) if self._gco2 else None,
-            self._quality(at_ns, words[COVERED]),
+            look.quality,
         )  # fmt: skip
 
     def joules(self) -> float | None:
@@ -122,6 +131,28 @@ class LiveEnergy:
             return 0, 0
         nobody = sum(newest[self._nobody]) if with_nobody else 0
         return self._board.wall.utc_ns(newest[UNTIL]), sum(newest[self._mine]) + nobody
+
+    def _look(self) -> _Look | None:
+        """What the newest sample tells; made once for each sample."""
+        count = self._board.count
+        if self._known is not None and self._known[0] == count:
+            return self._known[1]
+        newest, older = self._looks()
+        if newest is None:
+            return None
+        look = self._told(newest, older or newest)
+        self._known = (count, look)
+        return look
+
+    def _told(self, words: tuple[int, ...], before: tuple[int, ...]) -> _Look:
+        at_ns = words[UNTIL]
+        since_s = max(at_ns - before[UNTIL], 1) / 1e9
+        mine_uj, host_uj = sum(words[self._mine]), sum(words[self._all])
+        mine_j, host_j = mine_uj / 1e6, host_uj / 1e6
+        mine_w = (mine_j - sum(before[self._mine]) / 1e6) / since_s
+        host_w = (host_j - sum(before[self._all]) / 1e6) / since_s
+        utc_ns, quality = self._board.wall.utc_ns(at_ns), self._quality(at_ns, words[COVERED])
+        return _Look(at_ns, utc_ns, host_uj, mine_j, mine_w, host_j, host_w, quality)
 
     def _looks(self) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
         board, count = self._board, self._board.count

@@ -61,10 +61,11 @@ class region(ContextDecorator):  # noqa: N801  (it is used like a function)
         ledger = _books.ledger
         if ledger is not None:
             stack, name = _frames.stack, self.name
-            names = [outer for _, outer, handle in stack if handle]
-            handle = NOT_BOOKED
-            if name not in names:
-                handle = ledger.begin(Key("region", "/".join([*names, name])))
+            path: str | None = name
+            if stack:
+                names = [outer for _, outer, handle in stack if handle]
+                path = None if name in names else "/".join([*names, name])
+            handle = NOT_BOOKED if path is None else ledger.begin(Key("region", path))
             stack.append((self, name, handle))
         return self
 
@@ -75,9 +76,10 @@ class region(ContextDecorator):  # noqa: N801  (it is used like a function)
         trace: TracebackType | None,
     ) -> None:
         stack = _frames.stack
-        for place in range(len(stack) - 1, -1, -1):
-            if stack[place][0] is self:
-                handle = stack.pop(place)[2]
-                if handle and _books.ledger is not None:
-                    _books.ledger.end(handle)
-                return
+        place = len(stack) - 1
+        while place >= 0 and stack[place][0] is not self:  # mostly the last one is it
+            place -= 1
+        if place >= 0:
+            handle, ledger = stack.pop(place)[2], _books.ledger
+            if handle and ledger is not None:
+                ledger.end(handle)
