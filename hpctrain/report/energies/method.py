@@ -20,6 +20,8 @@ SOURCES = {
     "dram": "RAPL of the memory (powercap)",
     "gpu": "NVML of the GPUs",
     "hwmon": "sensors of the kernel (hwmon)",
+    "perun": "perun's sensors",
+    "imagined": "imagined: watts that the settings give to each worker of the simulation",
     "model": "a model of the load: an estimate, within the bounds of its profile",
 }
 WHAT: dict[Component, str] = {
@@ -46,28 +48,24 @@ def provenance_section(run: RunEnergy) -> Section:
 def _method(run: RunEnergy) -> Iterator[tuple[str, str]]:
     if run.is_known:
         yield "sources", "; ".join(_sources(run))
-        yield "granularity", _granularity(run)
+    if not run.is_imagined:
+        yield from _measured(run)
+    if run.is_known:
+        pue = "applied once, to the energy that is billed: cost and carbon are of facility energy"
+        yield "PUE", f"{pue}, every other figure is IT energy"
+
+
+def _measured(run: RunEnergy) -> Iterator[tuple[str, str]]:
     known = f"{run.told_hosts} of {plural(len(run.hosts), 'host')} with readings"
     yield "fraction", f"{known}; nothing is extrapolated to others"
-    if run.is_known:
-        yield "subsystems", _subsystems(run)
-        yield (
-            "point of measurement",
-            (
-                "sensors on the boards of the hosts, behind their power supplies; "
-                "no calibrated meter, so no level of the EE HPC WG methodology is claimed"
-            ),
-        )
     if not run.is_known:
         return
+    yield "granularity", _granularity(run)
+    yield "subsystems", _subsystems(run)
+    place = "sensors on the boards of the hosts, behind their power supplies; no calibrated meter"
+    claim = "so no level of the EE HPC WG methodology is claimed"
+    yield "point of measurement", f"{place}, {claim}"
     yield "not in it", _missing(run)
-    yield (
-        "PUE",
-        (
-            "applied once, to the energy that is billed: cost and carbon are of facility energy, "
-            "every other figure is IT energy"
-        ),
-    )
 
 
 def _granularity(run: RunEnergy) -> str:

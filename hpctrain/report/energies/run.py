@@ -16,6 +16,8 @@ from hpctrain.report.energies.candidates import Candidates, read_candidates
 from hpctrain.report.energies.costs import Costs, costs_of
 from hpctrain.report.energies.curve import HostCurve, looked_s, read_curves
 from hpctrain.report.energies.hosts import HostUse, of_whole_run, read_hosts
+from hpctrain.report.energies.imagined import HOST as IMAGINED
+from hpctrain.report.energies.imagined import imagined_samples
 from hpctrain.report.energies.ledger import Ledger, read_ledger
 from hpctrain.report.energies.timeline import Timeline, read_timeline
 from hpctrain.report.energies.training import (
@@ -29,7 +31,7 @@ from hpctrain.report.energy_line import Trust, worst
 from hpctrain.report.facts import RunFacts, read_facts
 from hpctrain.report.records import Records, read_records
 from hpctrain.report.state import LifeSign, RunState, read_state
-from hpctrain.report.tables import RunTables, Table
+from hpctrain.report.tables import RunTables, Table, num_rows
 
 TermsOf = Callable[[Mapping[str, Any]], Terms]
 
@@ -79,6 +81,11 @@ class RunEnergy:
         return self.total.joules is not None
 
     @property
+    def is_imagined(self) -> bool:
+        """Whether it was simulated, and its energy with it."""
+        return bool(self.hosts) and all(host.host.startswith(IMAGINED) for host in self.hosts)
+
+    @property
     def is_estimate(self) -> bool:
         return self.total.quality == "estimate"
 
@@ -105,8 +112,11 @@ def read_run_energy(
     facts, records = read_facts(run), read_records(run)
     settings = _settings(run.identity)
     samples, rows = run.table("energy_sample"), run.table("energy")
+    imagined = None if num_rows(samples) else imagined_samples(rows)
+    samples = samples if imagined is None else imagined
     curves, wall = read_curves(samples, str(run.identity.get("start_time_utc", "")))
-    hosts = read_hosts(samples, {*facts.hosts, *_names(rows)})
+    names = {*facts.hosts, *_names(rows)} if imagined is None else set[str]()
+    hosts = read_hosts(samples, names)
     hosts = of_whole_run(hosts, *looked_s(curves))
     total = _total(hosts)
     ledger = read_ledger(rows, hosts)

@@ -157,3 +157,19 @@ def test_a_budget_says_what_is_left(booked_run, told):
     assert "limit       0.01 kWh (IT energy)" in text
     assert "used        0.001667 kWh, 16.7 %" in text
     assert "share left  83.3 %" in text
+
+
+def test_what_a_simulation_imagines_is_an_estimate_of_its_workers(energy_run, told):
+    run = energy_run(settings={"tariff": 0.36})
+    for worker in (0, 1):
+        for name, joules in (("compute", 3000.0), ("wait", 600.0)):
+            run.book("phase", host=f"imagined-{worker}", rank=worker, name=name, seconds=5.0,
+                     node_j=joules, quality="estimate")  # fmt: skip
+    seen = run.read()
+    assert [host.host for host in seen.hosts] == ["imagined-0", "imagined-1"]
+    assert (seen.total.joules, seen.total.quality, seen.total.watts) == (7200, "estimate", 720)
+    assert seen.costs.bill.cost == pytest.approx(0.002 * 0.36)
+    assert seen.ledger.not_booked_j == {}
+    text = told(seen)
+    assert "imagined: watts that the settings give" in text
+    assert "EE HPC WG" not in text
