@@ -106,7 +106,7 @@ def energy_columns(
     """
     ends = [amount.high_j if is_estimate(amount) else amount.joules for amount in amounts]
     factor, unit = unit_for([*ends, *beside], ENERGY)
-    values = [(a.joules, *((a.low_j, a.high_j) if is_estimate(a) else ())) for a in amounts]
+    values = [(a.joules, *((a.low_j, a.high_j) if has_bounds(a) else ())) for a in amounts]
     every = iter(aligned([None if v is None else v / factor for v in chain(*values)]))
     parts = [[next(every) for _ in row] for row in values]
     texts = [
@@ -116,7 +116,7 @@ def energy_columns(
     if any(inside):
         texts = [f"({t})" if i else f"{t} " for t, i in zip(texts, inside, strict=True)]
     columns = [Column(_headed(head, unit), tuple(texts))]
-    if any(is_estimate(amount) for amount in amounts):
+    if any(has_bounds(amount) for amount in amounts):
         bounds = tuple(" to ".join(part[1:]) for part in parts)
         columns.append(Column(_headed("bounds", unit), bounds))
     return columns
@@ -146,6 +146,11 @@ def quality_cell(amount: Amount) -> str:
 
 def is_estimate(amount: Amount) -> bool:
     return amount.quality == "estimate"
+
+
+def has_bounds(amount: Amount) -> bool:
+    """Whether it is an estimate of which somebody said how far it may be off."""
+    return is_estimate(amount) and amount.low_j != amount.high_j
 
 
 def unit_for(values: Iterable[float | None], units: Units) -> tuple[float, str]:

@@ -15,6 +15,7 @@ from hpctrain.report.energies.cells import (
     Section,
     Sheet,
     Units,
+    has_bounds,
     significant,
     text_column,
     unit_for,
@@ -38,7 +39,7 @@ def comparison_section(runs: Sequence[RunEnergy]) -> Section:
     if len(names) > 1:
         notes.append(f"Losses are of different kinds ({', '.join(sorted(names))}): not compared.")
     if any(run.is_estimate for run in runs):
-        notes.append("~ is an estimate; its bounds are in the table and with each run.")
+        notes.append("~ is an estimate; bounds are beside it, as far as they are known.")
     sheets = [_values(runs, figures)]
     if figures:
         sheets.append(_differences(runs, figures))
@@ -51,7 +52,7 @@ def _values(runs: Sequence[RunEnergy], figures: Sequence[Figures]) -> Sheet:
     columns = [text_column("run", names)]
     for one in figures:
         columns.append(_column(runs, one, spread))
-        if one.name == "energy" and any(run.is_estimate for run in runs):
+        if one.name == "energy" and any(has_bounds(run.total) for run in runs):
             columns.append(_bounds(runs, one, len(names)))
     qualities = [run.total.quality if run.is_known else NO_READINGS for run in runs]
     blank = [""] * (len(names) - len(runs))
@@ -89,7 +90,7 @@ def _bounds(runs: Sequence[RunEnergy], one: Figures, rows: int) -> Column:
     cells = [
         f"{significant((run.total.low_j or 0) / factor, 4)} to "
         f"{significant((run.total.high_j or 0) / factor, 4)}"
-        if run.is_estimate
+        if has_bounds(run.total)
         else ""
         for run in runs
     ]

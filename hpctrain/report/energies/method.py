@@ -121,7 +121,7 @@ def _provenance(run: RunEnergy) -> Iterator[tuple[str, str]]:
     names = [host.host for host in run.hosts]
     more = f" and {len(names) - LONGEST_LIST} more" if len(names) > LONGEST_LIST else ""
     yield "hosts", f"{len(names)}: {', '.join(names[:LONGEST_LIST])}{more}"
-    if "rate_hz" in run.settings:
+    if "rate_hz" in run.settings and not run.is_imagined:
         yield "sampling rate", f"{run.settings['rate_hz']:g} Hz"
     yield from origin(facts, Path(run.run_dir))
     yield "tariff", _term(run, "tariff", run.terms.tariff)

@@ -89,6 +89,8 @@ def _budget(run: RunEnergy) -> Iterator[Section]:
 def _ends(budget: Budget) -> str:
     if budget.bounds is None:
         return ""
+    if budget.bounds[0] == budget.bounds[1]:
+        return " (estimate)"
     low, high = (significant(end) for end in budget.bounds)
     return f" (estimate, {low} to {high})"
 

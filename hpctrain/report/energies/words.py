@@ -144,7 +144,9 @@ def _bounded(run: RunEnergy, field: str, units: Units, text: Callable[[float], s
 
 
 def _estimate(value: float, bounds: tuple[float, float], units: Units) -> str:
-    """All three in one unit: `~0.833 Wh (estimate, 0.583 to 1.08 Wh)`."""
+    """All three in one unit: `~0.833 Wh (estimate, 0.583 to 1.08 Wh)`; equal bounds are none."""
     factor, unit = unit_for([*bounds, value], units)
+    if bounds[0] == bounds[1]:
+        return f"~{significant(value / factor)} {unit} (estimate)"
     low, high = (significant(end / factor) for end in bounds)
     return f"~{significant(value / factor)} {unit} (estimate, {low} to {high} {unit})"
