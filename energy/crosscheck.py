@@ -26,11 +26,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hpctrain.metering.account import HostEnergy, host_energy
 from hpctrain.metering.board import BoardReader
 from hpctrain.metering.powercap import find_powercap
 from hpctrain.metering.reading import Source
 from hpctrain.metering.sampler import Sampler
-from hpctrain.metering.window import Windows
+from hpctrain.metering.series import Knot
 
 ROOT = Path(__file__).parents[1]
 SYSFS = Path("/sys")
@@ -95,23 +96,30 @@ def under_our_sampler(
     with tempfile.TemporaryDirectory() as folder:
         sampler = Sampler(sources, Path(folder) / "board", rate_hz)
         board = BoardReader(Path(folder) / "board")
-        windows = Windows(board)
+        began_ns = time.monotonic_ns()
         sampler.start()
-        begin = windows.mark()
         if fake is not None:
             ours.true_j.append(fake.joules())
         ours.code = subprocess.run(program, check=False).returncode
         if fake is not None:
             ours.true_j.append(fake.joules())
-        end = windows.mark()
         sampler.stop(remove=False)
-        windows.settle(begin, final=True)
-        windows.settle(end, final=True)
-        energy = windows.between(begin, end)
+        energy = _to_date(board, began_ns)
         ours.joules, ours.seconds = energy.total_uj / 1e6, energy.duration_ns / 1e9
         ours.coverage = energy.coverage
         board.close()
     return ours
+
+
+def _to_date(board: BoardReader, began_ns: int) -> HostEnergy:
+    """What the host used since the first look."""
+    last = board.last()
+    assert last is not None
+    known = zip(board.devices, last.knots, strict=True)
+    ends = {device.name: knot for device, knot in known if knot is not None}
+    return host_energy(
+        board.devices, dict.fromkeys(ends, Knot(0, 0, 0)), ends, last.time_ns - began_ns
+    )
 
 
 def under_perun(function: Any, period_s: float, root: Path) -> dict[str, float]:

@@ -6,7 +6,7 @@ between samples; it is known when the sample after the slice is there. In a slic
 time. Phases tile every slice, in whole microjoules, so they add up to the rank's share exactly;
 candidates, rounds and regions are counted beside them, for as long as they are open.
 
-Nothing here waits, and memory does not grow with time: what is booked is written out every ten
+Nothing here waits, and memory does not grow with time: what is booked is written out every five
 seconds, also of what is still open.
 """
 
@@ -27,7 +27,7 @@ from hpctrain.metering.shares import COVERED, UNTIL
 
 Scope = Literal["phase", "candidate", "region", "round", "host", "unattributed"]
 
-WRITE_EVERY_NS = 10_000_000_000
+WRITE_EVERY_NS = 5_000_000_000  # a kill loses that, and about three seconds of looks and polls
 SHORT_NS = 20_000_000  # candidates and rounds shorter than that share a row
 
 

@@ -24,7 +24,7 @@ from hpctrain.metering.shares import NOBODY, Shares, Sharing
 from hpctrain.metering.walltime import compare_clocks
 
 RATES_HZ = (0.1, 10.0)
-ROWS_EVERY_S = 10.0
+ROWS_EVERY_S = 5.0  # what a kill loses, and up to two periods: less than 10 s at 1 Hz
 LONGEST_PERIODS = 2.5  # powers further apart do not tell what was between
 STOP_WAIT_S = 5.0  # for a sensor that hangs
 
@@ -80,7 +80,8 @@ class Sampler:
         self._clock = clock
         self._period_s = 1 / rate_hz
         self._on_rows = on_rows
-        self._rows_every_ns = round(rows_every_s * 1e9)
+        early_s = min(self._period_s / 2, rows_every_s / 10)  # looks are never exactly on time
+        self._rows_every_ns = round((rows_every_s - early_s) * 1e9)
         self.devices = tuple(device for source in sources for device in source.devices)
         longest_ns = round(LONGEST_PERIODS * self._period_s * 1e9)
         self._totals = [Accumulator(device, longest_ns) for device in self.devices]

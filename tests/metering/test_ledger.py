@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hpctrain.metering.board import BoardReader
 from hpctrain.metering.crew import Member
-from hpctrain.metering.ledger import Entry, Key, Ledger
+from hpctrain.metering.ledger import WRITE_EVERY_NS, Entry, Key, Ledger
 from hpctrain.metering.sampler import Sampler
 from hpctrain.metering.shares import Sharing
 from hpctrain.workers.regions import book_regions_in, region
@@ -115,8 +115,11 @@ def test_regions_nest_and_recursion_belongs_to_the_outermost_call(host: Host) ->
             host.spend("wait", 2)
     book_regions_in(None)
     host.close()
-    names = {e.key.name: (e.energy_uj, e.count) for e in host.of("region")}
-    assert names == {
+    names = {e.key.name for e in host.of("region")}
+    assert {
+        name: (host.uj("region", name), sum(e.count for e in host.of("region", name)))
+        for name in names
+    } == {
         "epoch": (500_000_000, 1),
         "epoch/walk": (300_000_000, 1),
         "epoch/load": (200_000_000, 1),
@@ -187,16 +190,15 @@ def test_a_generator_may_leave_its_regions_in_any_order(host: Host) -> None:
     assert names == {"first": 100_000_000, "first/second": 200_000_000}
 
 
-def test_what_is_still_open_is_written_every_ten_seconds(host: Host) -> None:
+def test_what_is_still_open_is_written_every_five_seconds(host: Host) -> None:
     handle = host.ledger.begin(Key("candidate", "", 3))
-    for _ in range(35):
+    for _ in range(17):
         host.spend("evaluate", 1)
-    written = host.of("candidate")
-    assert len(written) == 3
-    assert host.uj("candidate") == 3_000_000_000
+    assert [e.end_ns // S for e in host.of("candidate")] == [5, 10, 15]
+    assert host.uj("candidate") == 1_500_000_000
     host.ledger.end(handle)
     host.close()
-    assert host.uj("candidate") == 3_500_000_000
+    assert host.uj("candidate") == 1_700_000_000
     assert [e.count for e in host.of("candidate")] == [0, 0, 0, 1]
 
 
@@ -233,6 +235,50 @@ def test_long_silence_of_the_rank_is_booked_once_the_ring_has_gone_round(tmp_pat
     host.close()
     assert host.uj("phase", "evaluate") == 4999 * 100_000_000
     assert Counter(e.key.scope for e in host.entries)["candidate"] == 1
+
+
+def test_between_samples_energy_is_a_line(tmp_path: Path) -> None:
+    host = Host(tmp_path, lambda t: 100 * t + 7 * t * t)
+    handle = 0
+    for tick in range(60):
+        if tick == 7:
+            handle = host.ledger.begin(Key("region", "r"))
+        elif tick == 56:
+            host.ledger.end(handle)
+        host.spend("compute", 1 / 6, look=tick % 6 == 5)
+    host.close()
+    begin_s, end_s = 7 / 6, 56 / 6
+    truth_j = 100 * (end_s - begin_s) + 7 * (end_s**2 - begin_s**2)
+    chord_j = 7 / 4  # of t^2: h^2/4 at most at each end
+    assert host.uj("region") / 1e6 == pytest.approx(truth_j, abs=2 * chord_j + 0.01)
+
+
+def test_nothing_is_booked_before_its_energy_is_known(host: Host) -> None:
+    host.spend("compute", 1)
+    host.spend("compute", 0.5, look=False)
+    host.spend("compute", WRITE_EVERY_NS / S, look=False)
+    assert host.uj("phase") <= 100_000_000
+    host.spend("compute", 1)
+    host.close()
+    assert host.uj("phase") == round((2.5 + WRITE_EVERY_NS / S) * 100_000_000)
+
+
+def test_time_after_the_last_sample_is_not_covered(host: Host) -> None:
+    host.spend("compute", 1)
+    host.spend("compute", 3, look=False)
+    host.ledger.close()
+    (row,) = host.of("phase", "compute")
+    assert (row.energy_uj, row.duration_ns, row.covered_ns) == (100_000_000, 4 * S, S)
+
+
+def test_a_device_that_fell_silent_does_not_hold_up_the_books(tmp_path: Path) -> None:
+    host = Host(tmp_path, lambda t: 100 * t if t < 3 else None)
+    for _ in range(20):
+        host.spend("compute", 1)
+    rows = host.of("phase", "compute")
+    assert sum(row.energy_uj for row in rows) == 200_000_000
+    assert sum(row.covered_ns for row in rows) == 2 * S
+    assert sum(row.duration_ns for row in rows) >= 15 * S
 
 
 def test_a_failed_reading_is_bridged_and_the_time_still_covered(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@ import signal
 import subprocess
 import sys
 import time
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from hpctrain.metering.powercap import find_powercap
 from hpctrain.metering.sampler import Sampler
 from hpctrain.metering.series import Knot
 from hpctrain.metering.walltime import WallClock, compare_clocks
-from hpctrain.metering.window import Windows
 from tests.metering.hosts import KnownPower, S, SetClock
 from tests.metering.trees import zone
 
@@ -112,7 +110,8 @@ class TestSampler:
         clock.now_ns = round(25.5 * S)
         sampler.stop()
         spans = [(row.begin_ns // S, row.end_ns / S, row.energy_uj / 1e6) for row in rows]
-        assert spans == [(0, 10, 1000.0), (10, 20, 1000.0), (20, 25.5, 550.0)]
+        whole = [(begin, begin + 5, 500.0) for begin in range(0, 25, 5)]
+        assert spans == [*whole, (25, 25.5, 50.0)]
         assert all(row.covered_ns == row.end_ns - row.begin_ns for row in rows)
         assert not (tmp_path / "b").exists()
 
@@ -122,6 +121,12 @@ class TestSampler:
         look_at(sampler, clock, 0, 11, 22)
         sampler.stop()
         assert rows == []
+
+    def test_looks_that_come_early_do_not_put_off_the_rows(self, clock, tmp_path):
+        rows = []
+        sampler = sampler_of(clock, tmp_path / "b", on_rows=rows.extend)
+        look_at(sampler, clock, *(n - n % 2 * 0.01 for n in range(21)))
+        assert [row.end_ns / S for row in rows] == [4.99, 10, 14.99, 20]
 
     def test_a_rate_that_is_not_allowed_is_refused(self, clock, tmp_path):
         with pytest.raises(MeteringError, match=r"rate_hz is 20, but 0\.1 to 10 is allowed"):
@@ -139,78 +144,6 @@ class TestSampler:
         sampler.stop()
         assert 3 <= reader.count <= 7  # 1 + 5 + 1 on an idle machine
         source.close()
-
-
-class TestWindows:
-    def test_intervals_between_samples_are_lines_and_tile_exactly(self, clock, tmp_path):
-        sampler = sampler_of(clock, tmp_path / "b", lambda t: 100 * t + 7 * t * t)
-        windows = Windows(BoardReader(tmp_path / "b"), clock)
-        marks = []
-        for tick in range(61):
-            clock.now_ns = tick * S // 6 + 1
-            if tick % 6 == 0:
-                sampler.look()
-            if tick % 7 == 0:
-                marks.append(windows.mark())
-        assert all(windows.settle(mark) for mark in marks)
-        parts = [windows.between(a, b).total_uj for a, b in pairwise(marks)]
-        assert sum(parts) == windows.between(marks[0], marks[-1]).total_uj
-        truth_j = 100 * 56 / 6 + 7 * (56 / 6) ** 2
-        assert sum(parts) / 1e6 == pytest.approx(truth_j, abs=7 / 4 + 0.01)  # chord of t^2: h^2/4
-
-    def test_a_mark_waits_for_the_sample_after_it(self, clock, tmp_path):
-        sampler = sampler_of(clock, tmp_path / "b")
-        windows = Windows(BoardReader(tmp_path / "b"), clock)
-        look_at(sampler, clock, 0, 1)
-        begin = windows.mark()
-        clock.now_ns = round(1.5 * S)
-        end = windows.mark()
-        assert windows.settle(begin)
-        assert not windows.settle(end)
-        with pytest.raises(ValueError, match="once both are settled"):
-            windows.between(begin, end)
-        look_at(sampler, clock, 2)
-        assert windows.settle(end)
-        energy = windows.between(begin, end)
-        assert (energy.total_uj, energy.coverage, energy.quality) == (50_000_000, 1.0, "measured")
-
-    def test_after_the_last_sample_nothing_is_covered(self, clock, tmp_path):
-        sampler = sampler_of(clock, tmp_path / "b")
-        windows = Windows(BoardReader(tmp_path / "b"), clock)
-        look_at(sampler, clock, 0)
-        begin = windows.mark()
-        look_at(sampler, clock, 1)
-        clock.now_ns = 4 * S
-        end = windows.mark()
-        assert windows.settle(begin)
-        assert windows.settle(end, final=True)
-        energy = windows.between(begin, end)
-        assert (energy.total_uj, energy.coverage, energy.quality) == (10**8, 0.25, "partial")
-
-    def test_a_mark_is_kept_while_the_ring_goes_round(self, clock, tmp_path):
-        sampler = sampler_of(clock, tmp_path / "b", capacity=8)
-        windows = Windows(BoardReader(tmp_path / "b"), clock)
-        look_at(sampler, clock, 0, 1)
-        begin = windows.mark()
-        look_at(sampler, clock, *range(2, 1000))
-        end = windows.mark()
-        assert windows.settle(begin)
-        assert windows.settle(end)
-        assert windows.between(begin, end).total_uj == 998 * 10**8
-
-    def test_a_device_that_fell_silent_does_not_hold_up_a_mark(self, clock, tmp_path):
-        sampler = sampler_of(clock, tmp_path / "b", lambda t: 100 * t if t < 2 else None)
-        windows = Windows(BoardReader(tmp_path / "b"), clock)
-        look_at(sampler, clock, 0, 1)
-        begin = windows.mark()
-        look_at(sampler, clock, 2)
-        end = windows.mark()
-        look_at(sampler, clock, 3, 4)
-        assert not windows.settle(end)
-        look_at(sampler, clock, 5)
-        assert windows.settle(begin)
-        assert windows.settle(end)
-        assert windows.between(begin, end).quality == "none"
 
 
 def test_the_offset_to_wall_time_is_known_within_its_uncertainty():

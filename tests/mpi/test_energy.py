@@ -113,7 +113,7 @@ def test_whatever_is_killed_has_told_all_but_the_last_ten_seconds(tmp_path: Path
         finish(process, code=None)
     opened = open_run(run_dir)
     rows, samples = opened.table("energy"), opened.table("energy_sample")
-    assert killed_s - samples["utc_s"].max() < 10.0 + 1.5  # a period, and a busy machine
+    assert killed_s - samples["utc_s"].max() < 10.0
     assert samples["joules"].sum() > WATTS * (killed_s - began_s - 13)
     assert {0, 1} == set(rows["rank"][rows["scope"] == "phase"])
     for board in Path("/dev/shm").glob(f"*{opened.identity['run_id']}*"):
