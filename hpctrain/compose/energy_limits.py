@@ -77,6 +77,11 @@ def gate_of(config: RunConfig, terms: Terms, world: World, clock: Clock) -> Gate
     return price_gate(terms.tariff, config.energy.pause_above, shared_ns)
 
 
+def is_recorded(config: RunConfig) -> bool:
+    """Does the run write a recording, or follow one?"""
+    return config.runtime.record != "off" or config.runtime.follow is not None
+
+
 def imagined_gate(config: RunConfig) -> Gate:
     """When a simulation pauses: it begins at `simulate.start_utc`, or with the tariff.
 

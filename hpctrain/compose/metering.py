@@ -127,14 +127,22 @@ class RankMeter:
         if self.ledger is not None:
             self.ledger.follow(phases)
 
-    def count_in(self, unit: str, terms: Terms) -> Callable[[], float] | None:
+    def count_in(
+        self, unit: str, terms: Terms, recorded: bool = False
+    ) -> Callable[[], float] | None:
         """Count what is spent in `unit`: kwh, cost or gco2.
+
+        Args:
+            unit: of the sum.
+            terms: prices and intensities.
+            recorded: the run is recorded, or follows a recording: joules cannot be repeated, so
+                they must not be in any message.
 
         Returns:
             `spent`; None, on all ranks, if no host of the run has sensors.
         """
         self._bill = RunningBill(terms, unit)
-        return self.spent if self.counts else None
+        return self.spent if self.counts and not recorded else None
 
     def spent(self) -> float:
         """In the budget's unit, since the run (or this part of it) began, by this rank.

@@ -17,7 +17,7 @@ import torch
 from hpctrain.adapters.perun_script import when_script_ends
 from hpctrain.compose.belongings import Belongings
 from hpctrain.compose.clock import RunClock
-from hpctrain.compose.energy_limits import energy_limits, gate_of
+from hpctrain.compose.energy_limits import energy_limits, gate_of, is_recorded
 from hpctrain.compose.gpus import own_gpus
 from hpctrain.compose.island_run import (
     IslandRun,
@@ -153,7 +153,9 @@ class Run:
             average_gradients=not averages_by_itself(model),
             energy_budget=self._limits.budget,
             gate=gate_of(self.config, self._limits.terms, self._world, self._clock),
-            spent=self._meter.count_in(self._limits.unit, self._limits.terms),
+            spent=self._meter.count_in(
+                self._limits.unit, self._limits.terms, is_recorded(self.config)
+            ),
         )  # fmt: skip
         self._own.caught_up = self._run.restore_generators
         session = self._run.session

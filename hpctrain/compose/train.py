@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from hpctrain.compose.clock import RunClock
-from hpctrain.compose.energy_limits import energy_limits, gate_of
+from hpctrain.compose.energy_limits import energy_limits, gate_of, is_recorded
 from hpctrain.compose.evaluation import Evaluator, rounds_between_evaluations
 from hpctrain.compose.gpus import own_gpus
 from hpctrain.compose.island_run import (
@@ -237,7 +237,7 @@ class TrainLoop:
         return {
             "energy_budget": limits.budget,
             "gate": gate_of(self.config, limits.terms, self.world, self.clock),
-            "spent": meter.count_in(limits.unit, limits.terms),
+            "spent": meter.count_in(limits.unit, limits.terms, is_recorded(self.config)),
         }
 
     def _attach(self) -> None:

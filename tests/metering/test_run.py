@@ -16,6 +16,7 @@ from hpctrain.compose.clock import RunClock
 from hpctrain.compose.metering import RankMeter, energy_used, start_metering
 from hpctrain.config import config_from_keywords
 from hpctrain.errors import ConfigError, MeteringError
+from hpctrain.metering.money import Terms
 from hpctrain.report.energy_line import HostTotal, energy_line, energy_text
 from hpctrain.runtime.alone import AloneWorld
 from hpctrain.storage.read import open_run
@@ -68,6 +69,20 @@ def test_phases_and_what_is_nobodys_are_the_host_and_samples_add_up_to_it(tmp_pa
     assert {row["quality"] for _, row in pages.rows} == {"measured"}
     assert "gpu_j" not in pages.rows[-1][1]
     assert meter.close() == total
+
+
+def test_what_a_recorded_run_uses_is_in_no_message(tmp_path):
+    with Burning(tmp_path):
+        meter = meter_of(tmp_path, Pages())
+        assert meter.count_in("kwh", Terms(), recorded=True) is None
+        spent = meter.count_in("kwh", Terms())
+        assert spent is not None
+        spent()
+        time.sleep(0.5)
+        meter.poll()
+        assert 0 < spent() < 10 * WATTS / 3.6e6
+        meter.close()
+        assert spent() == 0.0  # what ranks ask after the end
 
 
 def joules(rows) -> float:

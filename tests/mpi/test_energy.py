@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,23 @@ def test_a_budget_without_sensors_is_refused_on_all_ranks(tmp_path: Path) -> Non
     done = run(2, "train", config, *settings(tmp_path, budget_kwh=1.0), code=2)
     assert "energy.budget_kwh: needs readings of energy on every host" in done.stderr
     assert not (tmp_path / "run" / "rank-00000.h5").exists()
+
+
+def test_a_training_that_pauses_is_saved_can_be_stopped_and_goes_on(tmp_path: Path) -> None:
+    config, prices = tiny_config(tmp_path), tmp_path / "prices.csv"
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    days = [f"{(today + timedelta(days=day)).isoformat()},0.9\n" for day in range(3)]
+    prices.write_text("start_utc,eur_per_kwh\n" + "".join(days))
+    dear = ["--set", f"energy.tariff={prices}", "--set", "energy.pause_above=0.5"]
+    process = start(2, "train", config, *dear)
+    wait_until(lambda: (tmp_path / "run/checkpoints/000000/MANIFEST.json").exists())
+    process.send_signal(signal.SIGTERM)
+    finish(process)
+    paused = open_run(tmp_path / "run")
+    assert len(paused.table("round")["steps"]) == 0 or paused.table("round")["steps"].sum() == 0
+    assert list(paused.table("event")["kind"]).count("pause") == 2
+    run(2, "train", config, "--resume")
+    assert open_run(tmp_path / "run").table("round")["steps"].sum() >= 240
 
 
 SEARCH = """

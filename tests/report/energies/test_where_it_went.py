@@ -30,7 +30,7 @@ def test_what_a_killed_run_did_not_book_is_shown(booked_run, told):
     text = told(run)
     line = next(line for line in text.splitlines() if line.startswith("not booked"))
     assert line.split() == ["not", "booked", "900", "13.0", "%", "measured"]
-    assert "up to 11 s before the end of each part that was killed" in " ".join(text.split())
+    assert "the last seconds of each part that was killed" in " ".join(text.split())
     assert "Not booked: on 1 host" in text
 
 
