@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
@@ -90,10 +91,26 @@ class RankMeter:
                 continue
             self._sample_rows = EnergyRows(self._host, self._run_s, sampler.wall, sampler.devices)
             self._sampler = sampler
+            self._note_meter(sampler, found, sharing, rate_hz)
             self._began_ns = time.monotonic_ns()
             sampler.start()
             return path
         return None
+
+    def _note_meter(self, sampler: Sampler, found: Found, sharing: Sharing, rate_hz: float) -> None:
+        """What is looked at, how often, and how far the host's clock may be trusted."""
+        about = {
+            "host": self._host,
+            "sources": [source.name for source in found.sources],
+            "devices": [device.name for device in sampler.devices],
+            "rate_hz": rate_hz,
+            "shared": not sharing.exclusive,
+            "idle": sharing.idle,
+            "clock_offset_ns": sampler.wall.offset_ns,
+            "clock_uncertainty_ns": sampler.wall.uncertainty_ns,
+            "notes": list(found.notes),
+        }
+        self._notebook.note("event", {"kind": "meter", "text": json.dumps(about)})
 
     def open_ledger(self, path: Path, terms: Terms) -> None:
         """On every rank of a host that samples: book this rank's share.
