@@ -69,8 +69,8 @@ def _measured(run: RunEnergy) -> Iterator[tuple[str, str]]:
 
 
 def _granularity(run: RunEnergy) -> str:
-    rate = run.settings.get("rate_hz")
-    looked = f"sensors are read at {float(rate):g} Hz" if rate else "sensors are read periodically"
+    rate = _rate(run)
+    looked = f"sensors are read at {rate} Hz" if rate else "sensors are read periodically"
     return (
         f"{looked} and booked every 10 s or less, from the start of the run to its end; "
         f"readings for {percent(run.total.coverage)} of the hosts' time"
@@ -109,7 +109,7 @@ def _missing(run: RunEnergy) -> str:
         absent = [WHAT[name] for name in parts if name not in counted]
         missing = [f"{name} (no sensor told of any)" for name in absent] + missing
     if run.cut_short:
-        missing.append("up to 11 s before the end of each part that was killed")
+        missing.append("the last seconds of each part that was killed")
     return ", ".join(missing)
 
 
@@ -121,13 +121,31 @@ def _provenance(run: RunEnergy) -> Iterator[tuple[str, str]]:
     names = [host.host for host in run.hosts]
     more = f" and {len(names) - LONGEST_LIST} more" if len(names) > LONGEST_LIST else ""
     yield "hosts", f"{len(names)}: {', '.join(names[:LONGEST_LIST])}{more}"
-    if "rate_hz" in run.settings and not run.is_imagined:
-        yield "sampling rate", f"{run.settings['rate_hz']:g} Hz"
+    if _rate(run) and not run.is_imagined:
+        yield "sampling rate", f"{_rate(run)} Hz"
+    yield from _clocks(run)
     yield from origin(facts, Path(run.run_dir))
     yield "tariff", _term(run, "tariff", run.terms.tariff)
     yield "carbon, location-based", _term(run, "carbon", run.terms.location)
     yield "carbon, market-based", _term(run, "carbon_market", run.terms.market)
     yield "PUE", f"{run.terms.pue:g}, {_whose(run, 'pue')}"
+
+
+def _rate(run: RunEnergy) -> str:
+    """As the hosts said, else as it was set; empty if neither is known."""
+    said = {meter["rate_hz"] for meter in run.meters if "rate_hz" in meter}
+    rates = sorted(said or {run.settings[name] for name in ("rate_hz",) if name in run.settings})
+    return ", ".join(f"{rate:g}" for rate in rates)
+
+
+def _clocks(run: RunEnergy) -> Iterator[tuple[str, str]]:
+    """How far the wall times of the readings may be off, as the hosts measured it."""
+    known = [m["clock_uncertainty_ns"] for m in run.meters if "clock_uncertainty_ns" in m]
+    if known:
+        yield "clocks", f"readings are placed in the hosts' UTC within {max(known) / 1e6:.3g} ms"
+    rules = sorted({str(meter["idle"]) for meter in run.meters if meter.get("idle")})
+    if rules:
+        yield "idle power", f"shared out by {', '.join(rules)}"
 
 
 def _term(run: RunEnergy, name: str, steps: Steps | None) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,6 +50,7 @@ class RunEnergy:
         candidates: of a search; None for trainings.
         quality: the loss; None if there is none.
         notes: what the run itself said of its sensors.
+        meters: what each host said of what it looks at, how often, and of its clock.
         settings: its section `[energy]`.
         given: names of the terms that were given to the report, in place of the run's own.
     """
@@ -73,6 +75,7 @@ class RunEnergy:
     quality: Quality | None
     budget: Budget | None
     notes: tuple[str, ...]
+    meters: tuple[Mapping[str, Any], ...]
     settings: Mapping[str, Any]
     given: tuple[str, ...] = ()
 
@@ -147,6 +150,7 @@ def read_run_energy(
         quality=read_quality(facts, records, table if search else None),
         budget=read_budget(settings, costs),
         notes=_notes(records.events),
+        meters=tuple(_meters(records.events)),
         settings=settings,
         given=given,
     )
@@ -204,3 +208,13 @@ def _state(records: Records, life: LifeSign, search: bool) -> RunState:
 def _notes(events: Table) -> tuple[str, ...]:
     said = events["text"][np.asarray(events["kind"] == "energy")]
     return tuple(dict.fromkeys(str(text) for text in said))
+
+
+def _meters(events: Table) -> Iterator[Mapping[str, Any]]:
+    for text in events["text"][np.asarray(events["kind"] == "meter")]:
+        try:
+            said = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(said, Mapping):
+            yield said

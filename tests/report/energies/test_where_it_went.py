@@ -1,5 +1,7 @@
 """Hosts, phases, ranks, regions: where the energy of a run went, and what is left over."""
 
+import json
+
 import pytest
 
 from hpctrain.report.energies.amount import Amount, together
@@ -173,3 +175,13 @@ def test_what_a_simulation_imagines_is_an_estimate_of_its_workers(energy_run, to
     text = told(seen)
     assert "imagined: watts that the settings give" in text
     assert "EE HPC WG" not in text
+
+
+def test_what_the_hosts_said_of_their_meters_is_provenance(booked_run, told):
+    about = {"host": "hill", "rate_hz": 2.0, "clock_uncertainty_ns": 40_000, "idle": "cores"}
+    booked_run.add("event", kind="meter", text=json.dumps(about))
+    booked_run.add("event", kind="meter", text="not JSON")
+    text = told(booked_run.read())
+    assert "sampling rate           2 Hz" in text
+    assert "readings are placed in the hosts' UTC within 0.04 ms" in " ".join(text.split())
+    assert "idle power              shared out by cores" in text
