@@ -67,7 +67,7 @@ def test_phases_and_what_is_nobodys_are_the_host_and_samples_add_up_to_it(tmp_pa
     seconds = sum(row["duration_s"] for row in pages.of("energy", scope="host"))
     assert host_j == pytest.approx(WATTS * seconds, rel=0.1)  # a busy machine
     assert {row["quality"] for row in pages.of("energy")} == {"measured"}
-    (about,) = pages.of("event", kind="meter")
+    (about,) = pages.of("event")
     assert 0 < json.loads(about["text"])["clock_uncertainty_ns"] < 10**8
     assert "gpu_j" not in pages.rows[-1][1]
     assert meter.close() == total
