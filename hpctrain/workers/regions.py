@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import ContextDecorator
 from types import TracebackType
@@ -33,6 +34,11 @@ def book_regions_in(ledger: Ledger | None) -> None:
     _books.ledger = ledger
 
 
+# A forked process, such as a DataLoader's worker, has a copy of the books, whose lock may be held
+# by a thread that it does not have, and whose rows would go into the log of the rank.
+os.register_at_fork(after_in_child=lambda: book_regions_in(None))
+
+
 class region(ContextDecorator):  # noqa: N801  (it is used like a function)
     """A block, or a function, whose energy is booked under a name of its own.
 
@@ -45,8 +51,9 @@ class region(ContextDecorator):  # noqa: N801  (it is used like a function)
     What is booked is this rank's share while the block runs. A region inside of another is booked
     as "outer/inner", and in the outer one as well; a region that is entered again before it has
     ended (recursion) belongs to the outermost call. Threads may be in regions at the same time:
-    each is booked for its own time. A block that raises is booked until then. Without sensors, or
-    outside of a run, it does nothing. It costs a few microseconds.
+    each is booked for its own time. A block that raises is booked until then. Without sensors,
+    outside of a run, or in a process that the rank started, it does nothing. It costs a few
+    microseconds.
 
     Args:
         name: any text; "/" separates levels.

@@ -1,5 +1,6 @@
 """The book of a rank: phases that tile, regions, candidates, and what is nobody's."""
 
+import multiprocessing
 import threading
 from collections import Counter
 from pathlib import Path
@@ -173,6 +174,37 @@ def test_regions_of_threads_are_each_booked_for_their_own_time(host: Host) -> No
 def test_a_region_without_a_meter_does_nothing() -> None:
     with region("a"), region("b"):
         pass
+
+
+def test_a_forked_process_neither_books_nor_waits_for_the_books(host: Host) -> None:
+    """As a DataLoader's worker, which may be made while the polling thread has the books."""
+    book_regions_in(host.ledger)
+    host.clock.now_ns += 60 * S
+    host.sampler.look()
+
+    def load() -> None:
+        with region("load"):
+            host.sampler.look()
+        raise SystemExit(len(host.entries))
+
+    child = multiprocessing.get_context("fork").Process(target=load)
+    held, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with host.ledger._lock:
+            held.set()
+            over.wait(20)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(20)
+    child.start()
+    child.join(10)
+    over.set()
+    thread.join()
+    book_regions_in(None)
+    child.kill()
+    assert child.exitcode == 0
 
 
 def test_a_generator_may_leave_its_regions_in_any_order(host: Host) -> None:
