@@ -156,6 +156,54 @@ def doctor(as_json: bool) -> NoReturn:
     sys.exit(examine(as_json))
 
 
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--quiet", is_flag=True, help="Only the exit code: 0 finished, 3 not finished.")
+def status(run: Path, quiet: bool) -> NoReturn:
+    """Say how the run in the directory RUN stands, and its jobs in Slurm."""
+    from hpctrain.compose.status import status as tell
+
+    sys.exit(tell(run, quiet))
+
+
+_KINDS = (
+    "run", "chain", "array", "preemptible", "heterogeneous", "restarting", "container", "calibrate"
+)  # fmt: skip
+
+
+@main.command()
+@click.argument("config", type=click.Path())
+@click.option("--site", default="generic", metavar="NAME|FILE", help="Profile of the machine.")
+@click.option("--nodes", type=int, default=1, help="Hosts.")
+@click.option("--time", "wall_time", required=True, metavar="T", help="Such as 08:00:00.")
+@click.option("--kind", type=click.Choice(_KINDS), default="run", help="See docs/slurm.md.")
+@click.option("--ranks-per-node", type=click.IntRange(min=1), help="Else one per GPU, or one.")
+@click.option("--partition", default="", help="Else the site's.")
+@click.option("--account", default="", help="Project that pays.")
+@click.option("--array", type=click.IntRange(min=1), default=4, help="Tasks of an array.")
+@click.option("--second", default="", metavar="[PARTITION:]N", help="Second kind of hosts.")
+@click.option("--image", default="", metavar="FILE", help="Of a container.")
+@click.option("--margin", type=click.IntRange(min=1), default=300, help="Seconds for saving.")
+@_set_option
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="FILE.")
+@click.option("--submit", is_flag=True, help="Submit it and print the job's number.")
+@click.option("--dry-run", is_flag=True, help="Ask Slurm whether it would take it.")
+def jobscript(
+    config: str,
+    site: str,
+    overrides: tuple[str, ...],
+    output: Path | None,
+    submit: bool,
+    dry_run: bool,
+    **asked: Any,
+) -> NoReturn:
+    """Make a job script for Slurm that trains or searches what CONFIG describes."""
+    from hpctrain.compose.jobscript import Wanted, request_of
+    from hpctrain.compose.jobscript import jobscript as make
+
+    sys.exit(make(config, site, request_of(**asked), overrides, Wanted(output, submit, dry_run)))
+
+
 @main.group()
 def energy() -> None:
     """What runs used: see docs/energy.md."""
@@ -226,6 +274,24 @@ def energy_tco(**asked: Any) -> NoReturn:
     from hpctrain.compose.tco import Question, tco
 
     sys.exit(tco(Question(**asked)))
+
+
+@energy.command("calibrate")
+@click.option("--name", default="", help="Of the machine.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default="profile.toml",
+              help="Where to write the profile; %h is the host's name.")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=30.0, help="Of each.")
+@click.option("--settle-s", type=_at_least_0, default=5.0, help="Before each.")
+@click.option("--repeat", type=click.IntRange(min=1), default=3, help="Measurements of each.")
+@click.option("--cores", type=click.IntRange(min=1), help="At full load; else all of the process.")
+@click.option("--meter", type=click.Choice(["auto", "rapl", "pm_counters", "hwmon", "nvml"]),
+              default="auto", help="Sensors.")  # fmt: skip
+@click.option("--sysfs-root", type=click.Path(path_type=Path), default="/sys", help="DIR.")
+def energy_calibrate(**asked: Any) -> NoReturn:
+    """Measure what this host takes idle and at full load, and write a profile for estimates."""
+    from hpctrain.compose.calibrate import Asked, calibrate
+
+    sys.exit(calibrate(Asked(**asked)))
 
 
 @main.command(

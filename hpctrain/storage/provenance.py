@@ -52,6 +52,16 @@ def versions() -> dict[str, str]:
     return found
 
 
+def batch_job(environ: Mapping[str, str]) -> dict[str, str]:
+    """The batch job that this process is in: number, partition, account; empty outside of Slurm."""
+    names = {
+        "id": "SLURM_JOB_ID", "array": "SLURM_ARRAY_JOB_ID", "task": "SLURM_ARRAY_TASK_ID",
+        "partition": "SLURM_JOB_PARTITION", "account": "SLURM_JOB_ACCOUNT",
+        "restarts": "SLURM_RESTART_COUNT", "num_hosts": "SLURM_JOB_NUM_NODES",
+    }  # fmt: skip
+    return {key: environ[name] for key, name in names.items() if environ.get(name)}
+
+
 def git_commit(directory: Path) -> tuple[str, bool]:
     """The commit checked out around `directory`, and whether tracked files differ from it."""
     commit = _git(directory, "rev-parse", "HEAD")

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import os
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -184,6 +185,8 @@ class RunStore:
     def _note_start(self, header: Mapping[str, Any]) -> None:
         """Say where this part of the run is: a resumed run may be on another host and versions."""
         here = {"host": platform.node(), "versions": provenance.versions(), **header}
+        job = provenance.batch_job(os.environ)
+        here |= {"job": job} if job else {}
         kind = "resume" if self.resumed else "start"
         text = json.dumps(here, sort_keys=True, default=str)
         self.note("event", {"worker": header.get("worker"), "kind": kind, "text": text})

@@ -87,7 +87,7 @@ def test_a_host_is_calibrated_by_its_sensors(tmp_path):
     out = tmp_path / "box.toml"
     with Rising(tmp_path):
         done = tool(
-            "calibrate.py", "--name", 'a "box"', "--out", out, "--seconds", 0.6, "--settle-s", 0,
+            "calibrate.py", "--name", 'a "box"', "--output", out, "--seconds", 0.6, "--settle-s", 0,
             "--repeat", 2, "--cores", 1, "--meter", "rapl", "--sysfs-root", tmp_path,
         )  # fmt: skip
     profile = read_profile(out)

@@ -1,0 +1,157 @@
+"""What is known of a site: partitions, how ranks are started, where things are, what energy costs.
+
+A profile is a TOML file; some come with the package (`sites/`). What is not known is left out, and
+then nothing is checked against it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from hpctrain.config.explain import explain
+from hpctrain.config.section import Allowed, PositiveInt, Section
+from hpctrain.errors import ConfigError
+
+Minutes = Annotated[
+    str,
+    Field(pattern=r"^(\d+-)?\d{1,2}:\d\d:\d\d$"),
+    Allowed("a time such as 08:00:00 or 2-00:00:00"),
+]
+_Lines = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+class Partition(Section):
+    """One partition.
+
+    `gpu_options` is what asks for GPUs, with {n} for their number; `options` are further lines for
+    sbatch.
+    """
+
+    cores_per_host: PositiveInt | None = None
+    gpus_per_host: Annotated[int, Field(ge=0)] = 0
+    gpu_options: _Lines = ()
+    max_hosts: PositiveInt | None = None
+    max_time: Minutes | None = None
+    needs_account: bool = False
+    options: _Lines = ()
+
+
+class LaunchSection(Section):
+    """How ranks are started; `mpi = "auto"` asks the MPI library that Python loads."""
+
+    mpi: Literal["auto", "pmix", "pmi2", "cray_shasta", "none"] = "auto"
+    options: _Lines = ()
+
+
+class EnvironmentSection(Section):
+    """What a job needs before it can run Python: modules, an environment, other lines of bash."""
+
+    modules: _Lines = ()
+    activate: str = ""
+    lines: _Lines = ()
+
+
+class StorageSection(Section):
+    """Where runs are to lie: `run_dir` goes before that of the settings; {name} is the run's."""
+
+    run_dir: str = ""
+    note: str = ""
+
+
+class EnergySection(Section):
+    """Of `[energy]` of the settings; what is given there goes first."""
+
+    meter: str = ""
+    tariff: float | None = None
+    currency: str = "EUR"
+    carbon: float | None = None
+    pue: Annotated[float, Field(ge=1)] | None = None
+
+
+class Site(Section):
+    """A machine, or a kind of machines."""
+
+    name: Annotated[str, Field(min_length=1)]
+    about: str
+    source: str = ""
+    tested: str = ""
+    partition: str = ""
+    partitions: dict[str, Partition] = Field(default_factory=dict)
+    launch: LaunchSection = LaunchSection()
+    environment: EnvironmentSection = EnvironmentSection()
+    storage: StorageSection = StorageSection()
+    energy: EnergySection = EnergySection()
+
+
+def site_names() -> list[str]:
+    """The profiles that come with the package."""
+    folder = files("hpctrain.cluster.jobs") / "sites"
+    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir())
+
+
+def read_site(name: str) -> Site:
+    """A profile of the package, or the TOML file of that path.
+
+    Raises:
+        ConfigError: if there is none, or it makes no sense.
+    """
+    if name in site_names():
+        text = (files("hpctrain.cluster.jobs") / "sites" / f"{name}.toml").read_text("utf-8")
+    else:
+        text = _own(name)
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"site {name}: {error}") from None
+    try:
+        site = Site.model_validate(values)
+    except ValidationError as error:
+        lines = explain(error, Site, values).items()
+        raise ConfigError("\n".join(f"site {name}: {key}: {text}" for key, text in lines)) from None
+    if site.partition and site.partition not in site.partitions:
+        raise ConfigError(f"site {name}: partition: {site.partition!r} is none of its partitions")
+    return site
+
+
+def _own(name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        if name.endswith(".toml"):
+            raise ConfigError(f"site {name}: {error}") from None
+        raise ConfigError(
+            f"site: {name!r} is not known; give one of {', '.join(site_names())}, or the path of a "
+            "TOML file"
+        ) from None
+
+
+def seconds_of(text: str) -> int:
+    """Seconds of a time as Slurm writes it: D-HH:MM:SS, HH:MM:SS, MM:SS, or minutes.
+
+    Raises:
+        ConfigError: if it is none.
+    """
+    match = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+)(?::(\d+))?", text)
+    if match is None:
+        raise ConfigError(f"time: {text!r} is not allowed; give minutes, HH:MM:SS or D-HH:MM:SS")
+    days, first, second, third = match.groups()
+    if third is None and first is None:
+        hours, minutes, seconds = ("0", second, "0") if days is None else (second, "0", "0")
+    elif third is None:
+        hours, minutes, seconds = ("0", first, second) if days is None else (first, second, "0")
+    else:
+        hours, minutes, seconds = first, second, third
+    return ((int(days or 0) * 24 + int(hours or 0)) * 60 + int(minutes)) * 60 + int(seconds)
+
+
+def time_text(seconds: int) -> str:
+    """As Slurm writes it."""
+    days, rest = divmod(seconds, 86400)
+    text = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
+    return f"{days}-{text}" if days else text

@@ -1,0 +1,92 @@
+"""`hpctrain status`: how a run stands, from its store, squeue and sacct."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table as Shown
+
+from hpctrain.cluster.jobs.slurm import accounted, queued
+from hpctrain.cluster.launcher import read_launcher
+from hpctrain.compose.show import life_sign
+from hpctrain.report.console import make_console, seen_by
+from hpctrain.report.state import RunState, read_state
+from hpctrain.report.tables import RunTables
+from hpctrain.report.words import seconds_text
+from hpctrain.storage.read import open_run
+
+UNFINISHED = 3  # the exit code for job scripts
+
+
+def status(run_dir: Path, quiet: bool) -> int:
+    """Say it.
+
+    Returns:
+        0 if the run has finished, 3 if not.
+
+    Raises:
+        RunStoreError: if there is no run.
+    """
+    run = open_run(run_dir)
+    state = read_state(run.table("event"), life_sign(run))
+    if not quiet:
+        launcher = read_launcher(os.environ)
+        _print(run, state, make_console(seen_by(launcher.terminal, launcher.is_rank)))
+    return 0 if state.standing == "finished" else UNFINISHED
+
+
+def jobs_of(run: RunTables) -> list[str]:
+    """Numbers of the batch jobs that the run was in, in their order."""
+    return list(dict.fromkeys(job["id"] for job in parts_of(run) if "id" in job))
+
+
+def parts_of(run: RunTables) -> Iterator[dict[str, str]]:
+    """The batch job of each part of the run, as its first rank said."""
+    events = run.table("event")
+    for kind, text, rank in zip(events["kind"], events["text"], events["rank"], strict=True):
+        if kind in ("start", "resume") and rank == 0 and text.startswith("{"):
+            yield json.loads(text).get("job", {})
+
+
+def _print(run: RunTables, state: RunState, console: Console) -> None:
+    text = f": {state.text}" if state.text else ""
+    console.print(f"{run.run_dir}: {state.standing}{text}", soft_wrap=True, markup=False)
+    console.print(_progress(run), soft_wrap=True, markup=False)
+    jobs = jobs_of(run)
+    if not jobs:
+        return
+    rows = accounted(jobs)
+    waiting = queued(jobs[-1])
+    if waiting is not None:
+        where = f" on {waiting.hosts}" if waiting.hosts else f" ({waiting.reason})"
+        console.print(f"job {jobs[-1]}: {waiting.state}{where}, {waiting.left} left", markup=False)
+    if rows:
+        console.print(_table(rows))
+    else:
+        console.print(f"jobs: {', '.join(jobs)} (no accounting here)", markup=False)
+
+
+def _progress(run: RunTables) -> str:
+    rounds, candidates = run.table("round"), run.table("candidate")
+    parts = sum(1 for _ in parts_of(run))
+    seconds = max((float(run.table("event")["time_s"].max()), 0.0))
+    done = f"{int(rounds['steps'].sum()):,} inner steps" if len(rounds["steps"]) else ""
+    if len(candidates["number"]):
+        done = f"{len(candidates['number']):,} candidates"
+    return f"{done or 'nothing done yet'} in {seconds_text(seconds)}, {parts} part(s)"
+
+
+def _table(rows: list[dict[str, str]]) -> Shown:
+    table = Shown("job", "state", "exit", "elapsed", "limit", "hosts", "energy (Slurm)", box=None)
+    for row in rows:
+        energy = row.get("ConsumedEnergyRaw", "")
+        known = energy.isdigit() and int(energy) > 0
+        table.add_row(
+            row["JobID"], row["State"], row["ExitCode"], row["Elapsed"], row["Timelimit"],
+            row["NNodes"], f"{int(energy):,} J" if known else "not known",
+        )  # fmt: skip
+    return table
