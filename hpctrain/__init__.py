@@ -66,7 +66,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'hpctrain' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_LAZY[name]), name)
+    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+    return value
 
 
 def init(**settings: Any) -> Run:

@@ -149,8 +149,7 @@ class BoardWriter:
         words, at = self._mapped.words, self._mapped.slot(number)
         packed = _packed(number, time_ns, total_uj, knots, shares)
         words[at] = 0  # whoever reads it now, reads nothing
-        for place in range(1, len(packed)):
-            words[at + place] = packed[place]
+        words[at + 1 : at + len(packed)] = memoryview(packed)[1:]
         words[at] = number
         words[self._mapped.count_at] = self._count = number
         return Sample(number, time_ns, total_uj, tuple(knots), tuple(shares))
@@ -254,15 +253,16 @@ def _packed(
     total_uj: int,
     knots: Sequence[Knot | None],
     shares: Sequence[int],
-) -> list[int]:
-    words = [number, time_ns, total_uj, number ^ time_ns ^ total_uj]
+) -> array[int]:
+    words = array("q", (number, time_ns, total_uj, number ^ time_ns ^ total_uj))
     for knot in knots:
         if knot is None:
-            words += [_NO_TIME, 0, 0]
+            words.extend((_NO_TIME, 0, 0))
         else:
-            words += [knot.time_ns, knot.energy_uj, knot.covered_ns]
-    words += shares
-    return [*words, _check(words)]
+            words.extend((knot.time_ns, knot.energy_uj, knot.covered_ns))
+    words.extend(shares)
+    words.append(crc32(words))
+    return words
 
 
 def _check(words: Sequence[int]) -> int:

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hpctrain.metering.load import ProcFile
+
 CORE = 840  # parts of a core: up to 8 ranks that share one get whole numbers
 CHILDREN_EVERY_NS = 1_000_000_000
 
@@ -70,29 +72,32 @@ class ProcessTime:
     _gone_ns: int = 0
     _look_at_ns: int = -1
 
+    def __post_init__(self) -> None:
+        self._children = ProcFile(self.proc / f"{self.pid}/task/{self.pid}/children")
+
     def read(self, now_ns: int) -> int:
         """Until now."""
         if now_ns >= self._look_at_ns:
             self._look_at_ns = now_ns + CHILDREN_EVERY_NS
             self._find_children()
-        for pid in list(self._seen):
+        sum_ns = 0
+        for pid, before_ns in list(self._seen.items()):
             used_ns = _cpu_ns(pid)
-            if used_ns is None or used_ns < self._seen[pid]:  # ended, perhaps its number reused
+            if used_ns is None or used_ns < before_ns:  # ended, perhaps its number reused
                 self._gone_ns += self._seen.pop(pid)
             else:
                 self._seen[pid] = used_ns
-        return self._gone_ns + sum(self._seen.values())
+                sum_ns += used_ns
+        return self._gone_ns + sum_ns
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._children.close()
 
     def _find_children(self) -> None:
-        for pid in (self.pid, *self._children()):
-            self._seen.setdefault(pid, 0)
-
-    def _children(self) -> list[int]:
-        try:
-            text = (self.proc / f"{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
-        except OSError:
-            return []
-        return [int(word) for word in text.split()]
+        self._seen.setdefault(self.pid, 0)
+        for word in (self._children.read() or b"").split():
+            self._seen.setdefault(int(word), 0)
 
 
 def _cpu_ns(pid: int) -> int | None:

@@ -18,7 +18,7 @@ from typing import cast
 
 from hpctrain.errors import MeteringError
 from hpctrain.metering.files import Clock
-from hpctrain.metering.load import read_load
+from hpctrain.metering.load import Load
 from hpctrain.metering.reading import COMPONENTS, Component, Device, Reading
 
 
@@ -94,7 +94,7 @@ class ModelSource:
         self, profile: Profile, proc: Path = Path("/proc"), clock: Clock = time.monotonic_ns
     ) -> None:
         self._profile = profile
-        self._stat = proc / "stat"
+        self._load = Load(proc / "stat")
         self._clock = clock
         self.devices: tuple[Device, ...] = (
             Device(
@@ -105,7 +105,7 @@ class ModelSource:
 
     def read(self) -> tuple[Reading, ...]:
         now_ns = self._clock()
-        load = read_load(self._stat)
+        load = self._load.busy()
         if load is None:
             return (Reading(now_ns, None),)
         busy_ns, cores = load
@@ -114,4 +114,4 @@ class ModelSource:
         return (Reading(now_ns, int(self._profile.idle_w * now_ns / 1000 + dynamic_j * 1e6)),)
 
     def close(self) -> None:
-        pass
+        self._load.close()

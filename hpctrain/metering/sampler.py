@@ -121,6 +121,7 @@ class Sampler:
             self._hand_out()
             for source in self._sources:
                 source.close()
+            self._shares.close()
             self.board.close(remove)
 
     def look(self, final: bool = False) -> None:

@@ -12,14 +12,14 @@ was used in both would seem to have been used after it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hpctrain.metering.account import HostEnergy, host_energy
+from hpctrain.metering.account import HostEnergy, Used
 from hpctrain.metering.attribution import HostUse, IdleRule, RankUse, attribute
 from hpctrain.metering.crew import CORE, Member, ProcessTime, core_parts, gpu_owners
-from hpctrain.metering.load import read_load
+from hpctrain.metering.load import Load
 from hpctrain.metering.reading import COMPONENTS, Component, Device, is_part
 from hpctrain.metering.series import Knot
 
@@ -89,11 +89,13 @@ class Shares:
         components = tuple(component for component in COMPONENTS if component in present)
         self.layout = Layout(tuple(member.rank for member in crew), components)
         self.words = [0] * self.layout.num_words
-        self._stat = proc / "stat"
+        self._load = Load(proc / "stat")
         self._times = [ProcessTime(member.pid, proc) for member in crew]
         self._parts = core_parts(crew)
         self._owners = gpu_owners(crew)
-        self._knots: dict[str, Knot] = {}
+        known_w = sharing.idle_w
+        self._idle_w = {d.name: known_w[d.component] for d in devices if d.component in known_w}
+        self._knots: tuple[Knot | None, ...] = (None,) * len(devices)
         self._at_ns: int | None = None
         self._deferred = 0
         self._counted = [not is_part(device.component, present) for device in devices]
@@ -112,27 +114,38 @@ class Shares:
             self._deferred += 1
             return self.words
         self._deferred = 0
-        known = zip(self._devices, knots, strict=True)
-        new = {device.name: knot for device, knot in known if knot is not None}
-        old = {name: self._knots.get(name, _NEVER) for name in new}
         since_ns = now_ns if self._at_ns is None else self._at_ns
-        energy = host_energy(self._devices, old, new, now_ns - since_ns)
+        energy = HostEnergy(now_ns - since_ns, tuple(self._used(knots)))
         uses, host = self._uses(now_ns)
-        if energy.total_uj:
+        counted = energy.counted
+        if any(used.energy_uj for used in counted):
             self._add(energy, uses, host)
-        if energy.counted:
-            self.words[COVERED] += min(used.covered_ns for used in energy.counted)
-        self._knots, self._at_ns, self.words[UNTIL] = new, now_ns, now_ns
+        if counted:
+            self.words[COVERED] += min(used.covered_ns for used in counted)
+        self._knots, self._at_ns, self.words[UNTIL] = tuple(knots), now_ns, now_ns
         return self.words
+
+    def close(self) -> None:
+        """Let go of files."""
+        self._load.close()
+        for process in self._times:
+            process.close()
 
     def _is_behind(self, knots: Sequence[Knot | None]) -> bool:
         """Has a device that counts no reading since the last look that was shared out?"""
-        for device, knot, counts in zip(self._devices, knots, self._counted, strict=True):
-            before = self._knots.get(device.name)
+        for knot, before, counts in zip(knots, self._knots, self._counted, strict=True):
             read = knot is None or before is None or knot.time_ns > before.time_ns
             if counts and not read:
                 return True
         return False
+
+    def _used(self, knots: Sequence[Knot | None]) -> Iterator[Used]:
+        """By every device that has had a reading, since the last look that was shared out."""
+        for device, knot, before in zip(self._devices, knots, self._knots, strict=True):
+            if knot is not None:
+                was = before or _NEVER
+                used_uj = knot.energy_uj - was.energy_uj
+                yield Used(device, used_uj, knot.covered_ns - was.covered_ns)
 
     def _add(self, energy: HostEnergy, uses: list[RankUse], host: HostUse) -> None:
         found = attribute(energy, uses, host, self._sharing.idle)
@@ -146,14 +159,10 @@ class Shares:
         cpu_ns = [process.read(now_ns) for process in self._times]
         used = zip(self._sharing.crew, cpu_ns, self._cpu_ns, self._parts, strict=True)
         uses = [RankUse(member.rank, now - then, parts) for member, now, then, parts in used]
-        busy_ns, self._cores = read_load(self._stat) or (self._busy_ns, self._cores)
-        idle_w = {d.name: w for d in self._devices if (w := self._idle_w(d)) is not None}
+        busy_ns, self._cores = self._load.busy() or (self._busy_ns, self._cores)
         host = HostUse(
-            busy_ns - self._busy_ns, self._cores * CORE, self._sharing.exclusive, idle_w,
-            self._owners,
+            busy_ns - self._busy_ns, self._cores * CORE, self._sharing.exclusive,
+            self._idle_w, self._owners,
         )  # fmt: skip
         self._cpu_ns, self._busy_ns = cpu_ns, busy_ns
         return uses, host
-
-    def _idle_w(self, device: Device) -> float | None:
-        return self._sharing.idle_w.get(device.component)
