@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 SHARED_MEMORY = Path("/dev/shm")
 POLL_EVERY_S = 1.0
+LAST_LOOK_WITHIN_S = 2.0  # ranks that stop together wait so long for the last look at their host
+LOOK_EVERY_S = 0.005
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +121,7 @@ class RankMeter:
             OSError: if the file cannot be opened, such as from another container.
         """
         board = self._board = BoardReader(path)
+        self._path = path
         self._rows = EnergyRows.of_board(self._host, self._run_s, board)
         self._shared = bool(board.facts["shared"])
         self.ledger = Ledger(board, self._rank, self._note_entry, first=self._leads)
@@ -194,6 +197,16 @@ class RankMeter:
         sampler, self._sampler = self._sampler, None
         if sampler is not None:
             sampler.stop()
+
+    def await_last_look(self) -> None:
+        """Where all ranks stop but none may wait for another: books end with the host's last look.
+
+        The file of the samples goes with the sampler. A first rank that takes long is not awaited.
+        """
+        self.stop_sampler()
+        until_s = time.monotonic() + LAST_LOOK_WITHIN_S
+        while self._board is not None and self._path.exists() and time.monotonic() < until_s:
+            time.sleep(LOOK_EVERY_S)
 
     def close(self) -> HostTotal | None:
         """Stop sampling and write what is left; harmless the second time.

@@ -304,6 +304,7 @@ class Run:
         if self._closed:
             return
         failed = self._run.save_failure
+        self._meter.await_last_look()
         self._close("stop", stopped.reason)
         if self.rank == 0:
             text = failed or f"saved in {self.config.run_dir}; go on with resume=True"

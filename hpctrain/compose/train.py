@@ -318,6 +318,8 @@ class TrainLoop:
         self.stopped_by = stopped.reason
         self.run_.stop_service()
         failed = self.run_.save_failure
+        if self.meter is not None:
+            self.meter.await_last_look()
         self._close("stop", stopped.reason)
         if self.world.rank == 0 and self._own_process:
             where = self.config.run_dir

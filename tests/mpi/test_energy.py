@@ -65,6 +65,20 @@ def test_a_budget_ends_a_training_and_a_larger_one_goes_on(tmp_path: Path) -> No
     assert 6 * WATTS < joules(both, scope="host") < 7 * WATTS + 6 * round_j
 
 
+def test_shares_of_a_training_that_is_stopped_are_the_hosts(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, steps=10**6)
+    with Burning(tmp_path / "sys"):
+        process = start(3, "train", config, *settings(tmp_path / "sys"))
+        wait_until(lambda: (tmp_path / "run/run.json").exists())
+        time.sleep(2)
+        process.send_signal(signal.SIGTERM)
+        finish(process)
+    rows = open_run(tmp_path / "run").table("energy")
+    assert set(rows["rank"][rows["scope"] == "phase"]) == {0, 1, 2}
+    assert joules(rows, scope="host") > WATTS
+    assert_shares_are_the_hosts(rows)
+
+
 def test_a_budget_without_sensors_is_refused_on_all_ranks(tmp_path: Path) -> None:
     config = tiny_config(tmp_path)
     done = run(2, "train", config, *settings(tmp_path, budget_kwh=1.0), code=2)
