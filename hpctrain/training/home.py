@@ -59,11 +59,11 @@ class Home:
             return
         going_on = (w for w in state.round_spent if w not in state.left)
         expected = sum(state.round_spent[worker] for worker in going_on)
-        if state.spent + expected > budget.limit:
-            reason = (
-                f"{state.spent:.4g} of {budget.limit:g} {budget.unit} used; another round would"
-            )
-            yield from self.spend_budget(state, f"{reason} exceed it")
+        if state.spent + expected > budget.limit and not (state.budget_spent or state.closed):
+            used = f"{state.spent:.4g} of {budget.limit:g} {budget.unit} used"
+            reason = f"{used}; another round would exceed it"
+            yield Note("event", {"kind": "energy budget", "text": reason})
+            yield from self.spend_budget(state, reason)
 
     def _take(self, state: HomeState, sender: WorkerId, push: Push) -> Commands:
         version = state.outer[push.fragment].version

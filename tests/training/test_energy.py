@@ -49,6 +49,14 @@ def test_what_earlier_parts_have_used_counts() -> None:
     assert used_j(cluster, [0.1, 0.1]) == pytest.approx(100.0, abs=2 * 2 * 0.1 * 5 * WATTS)
 
 
+def test_a_run_says_that_its_budget_of_energy_ended_it() -> None:
+    budget = Budget(energy=EnergyBudget(100.0, "J"))
+    cluster = make_cluster(METHODS["heloco"], [0.1, 0.1], budget=budget, watts=WATTS).run()
+    (row,) = [row for notebook in cluster.notebooks for row in notebook.of("event")]
+    assert row["kind"] == "energy budget"
+    assert row["text"].endswith("of 100 J used; another round would exceed it")
+
+
 def test_without_readings_a_budget_is_not_spent() -> None:
     budget = Budget(steps=40, energy=EnergyBudget(1.0, "J"))
     assert sum(make_cluster(METHODS["heloco"], [0.1, 0.2], budget=budget).run().steps) >= 40
