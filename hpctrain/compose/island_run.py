@@ -86,8 +86,13 @@ class IslandRun:
             vault.session = self.session
             self._add_snapshots(vault)
 
-    def start(self) -> None:
-        """Begin, or go on from a checkpoint; returns when the first step may be taken."""
+    def start(self, restored: Callable[[], None] = lambda: None) -> None:
+        """Begin, or go on from a checkpoint; returns when the first step may be taken.
+
+        Args:
+            restored: called when the session stands where it was left. The first step may be hours
+                away then: while energy is dear nothing begins.
+        """
         session, driver = self.session, self.session.driver
         if self.resumed is not None:
             self._restore(self.resumed)
@@ -96,6 +101,7 @@ class IslandRun:
         if self.config.runtime.record == "full" and self.score is None:
             record_initial(self.journal, self.replica.fragments, self._start_values)
         self._start_values = []
+        restored()
         if driver is not None:
             driver.handle(Started())
         session.start()

@@ -163,8 +163,7 @@ class Run:
         session.pauses_later = bool(self._own.loaders)
         session.on_round = lambda order: self._meter.round_begins(order.round)
         on_signals(self.config.checkpoint.signals, session.request_stop)
-        self._run.start()
-        self._meter.follow(session.phases.until_now_ns)
+        self._run.start(restored=lambda: self._meter.follow(session.phases.until_now_ns))
         self._began_s, self._began_steps = perf_counter(), session.steps_done
         session.on_pause = self._at_pause
         return (model, optimizer, *prepared)

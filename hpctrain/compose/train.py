@@ -137,8 +137,7 @@ class TrainLoop:
         """Train until the budget is spent, or the run is asked to stop."""
         session = self.run_.session
         try:
-            self.run_.start()
-            self._follow_phases()
+            self.run_.start(restored=self._follow_phases)
             self._time_some_steps()
             while not session.ended:
                 self.trainer.step()
