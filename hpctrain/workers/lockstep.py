@@ -91,6 +91,7 @@ class Lockstep:
     Attributes:
         spent: energy of this rank to date, in the unit of the budget; None on all ranks if there is
             nothing to tell.
+        waits: told when a rank that follows begins to wait for the leader's word, and when it came.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Lockstep:
         self._save = save
         self._average = average and group.size > 1 and not replica.sharded
         self.spent: Callable[[], float] | None = None
+        self.waits: Callable[[bool], object] = lambda waiting: None
         self._word = np.zeros(2, np.int64)
         self._flat: Array = np.empty(0, np.float32)
 
@@ -169,7 +171,9 @@ class Lockstep:
     def follow(self) -> Word:
         """Every other rank: do what the leader says until it says GO, END or FROZEN."""
         while True:
+            self.waits(True)
             self.group.broadcast(self._word)
+            self.waits(False)
             word, argument = Word(int(self._word[0])), int(self._word[1])
             if word in (Word.GO, Word.END, Word.FROZEN):
                 return word

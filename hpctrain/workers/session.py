@@ -87,6 +87,7 @@ class Session:
         self.round = Round(lockstep, settings.gradients, settings.overlap)
         self.log = RoundLog(notebook)
         self.phases = self.log.phases
+        lockstep.waits = lambda waiting: self.phases.enter("wait" if waiting else "exchange")
         self.ahead = Ahead(self.round, self.log, settings.late)
         self.lock = RLock()
         self.steps_done = 0

@@ -92,8 +92,9 @@ def test_a_training_that_pauses_is_saved_can_be_stopped_and_goes_on(tmp_path: Pa
     days = [f"{(today + timedelta(days=day)).isoformat()},0.9\n" for day in range(3)]
     prices.write_text("start_utc,eur_per_kwh\n" + "".join(days))
     dear = ["--set", f"energy.tariff={prices}", "--set", "energy.pause_above=0.5"]
+    workers = ["--set", "topology.islands=[[0, 1], [2]]"]  # all ranks wait, also of the first
     with Burning(tmp_path / "sys"):
-        process = start(2, "train", config, *dear, *settings(tmp_path / "sys"))
+        process = start(3, "train", config, *workers, *dear, *settings(tmp_path / "sys"))
         wait_until(lambda: (tmp_path / "run/checkpoints/000000/MANIFEST.json").exists())
         time.sleep(2)
         process.send_signal(signal.SIGTERM)
@@ -101,11 +102,11 @@ def test_a_training_that_pauses_is_saved_can_be_stopped_and_goes_on(tmp_path: Pa
     paused = open_run(tmp_path / "run")
     rows = paused.table("energy")
     waited = (rows["scope"] == "phase") & (rows["name"] == "wait")
-    for rank in (0, 1):
+    for rank in (0, 1, 2):
         assert rows["duration_s"][waited & (rows["rank"] == rank)].sum() > 2.0
     assert len(paused.table("round")["steps"]) == 0 or paused.table("round")["steps"].sum() == 0
     assert list(paused.table("event")["kind"]).count("pause") == 2
-    run(2, "train", config, "--resume")
+    run(3, "train", config, *workers, "--resume")
     assert open_run(tmp_path / "run").table("round")["steps"].sum() >= 240
 
 
