@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpctrain.compose.energy_rows import EnergyRows
 from hpctrain.compose.gpus import named_as
@@ -75,7 +75,12 @@ class RankMeter:
         self._total: HostTotal | None = None
 
     def start_sampler(
-        self, found: Found, places: Sequence[Path], rate_hz: float, sharing: Sharing
+        self,
+        found: Found,
+        places: Sequence[Path],
+        rate_hz: float,
+        sharing: Sharing,
+        budgets: Mapping[str, float],
     ) -> Path | None:
         """On the first rank of a host: begin to sample; where the ranks' file is.
 
@@ -93,19 +98,21 @@ class RankMeter:
                 continue
             self._sample_rows = EnergyRows(self._host, self._run_s, sampler.wall, sampler.devices)
             self._sampler = sampler
-            self._note_meter(sampler, found, sharing, rate_hz)
+            self._note_meter(sampler, found, sharing, {"rate_hz": rate_hz, "budgets": budgets})
             self._began_ns = time.monotonic_ns()
             sampler.start()
             return path
         return None
 
-    def _note_meter(self, sampler: Sampler, found: Found, sharing: Sharing, rate_hz: float) -> None:
-        """What is looked at, how often, and how far the host's clock may be trusted."""
+    def _note_meter(
+        self, sampler: Sampler, found: Found, sharing: Sharing, said: Mapping[str, Any]
+    ) -> None:
+        """What is looked at, how often, how far the clock may be trusted; what may be used now."""
         about = {
             "host": self._host,
             "sources": [source.name for source in found.sources],
             "devices": [device.name for device in sampler.devices],
-            "rate_hz": rate_hz,
+            **said,
             "shared": not sharing.exclusive,
             "idle": sharing.idle,
             "clock_offset_ns": sampler.wall.offset_ns,
@@ -279,7 +286,8 @@ def start_metering(
         sharing = _sharing(config, crew)
         name = f"hpctrain-{os.getuid()}-{run_id}-{world.rank}.energy"
         places = [place / name for place in (SHARED_MEMORY, Path(config.run_dir))]
-        path = meter.start_sampler(found, places, config.energy.rate_hz, sharing)
+        budgets = {key: limit for key in BUDGETS if (limit := getattr(config.energy, key))}
+        path = meter.start_sampler(found, places, config.energy.rate_hz, sharing, budgets)
     paths = world.gather(path)
     meter.counts = any(other is not None for other in paths)
     together(world, lambda: _check_budget(config, hosts, paths))

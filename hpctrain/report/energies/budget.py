@@ -14,6 +14,7 @@ LIMITS = (
     ("budget_cost", "cost", "cost"),
     ("budget_gco2", "location_gco2", "carbon, location-based"),
 )
+BUDGETS = tuple(key for key, _, _ in LIMITS)
 
 
 @dataclass(frozen=True, slots=True)

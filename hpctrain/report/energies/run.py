@@ -12,7 +12,7 @@ import numpy as np
 from hpctrain.errors import MeteringError
 from hpctrain.metering.money import Terms
 from hpctrain.report.energies.amount import Amount, numbers, together
-from hpctrain.report.energies.budget import Budget, read_budget
+from hpctrain.report.energies.budget import BUDGETS, Budget, read_budget
 from hpctrain.report.energies.candidates import Candidates, read_candidates
 from hpctrain.report.energies.costs import Costs, costs_of
 from hpctrain.report.energies.curve import HostCurve, looked_s, read_curves
@@ -148,7 +148,7 @@ def read_run_energy(
         candidates=candidates,
         work=read_work(records, ledger),
         quality=read_quality(facts, records, table if search else None),
-        budget=read_budget(settings, costs),
+        budget=read_budget(_with_newest_budget(settings, records.events), costs),
         notes=_notes(records.events),
         meters=tuple(_meters(records.events)),
         settings=settings,
@@ -208,6 +208,16 @@ def _state(records: Records, life: LifeSign, search: bool) -> RunState:
 def _notes(events: Table) -> tuple[str, ...]:
     said = events["text"][np.asarray(events["kind"] == "energy")]
     return tuple(dict.fromkeys(str(text) for text in said))
+
+
+def _with_newest_budget(settings: Mapping[str, Any], events: Table) -> Mapping[str, Any]:
+    """A run that is resumed may have another budget than the one with which it began."""
+    if not len(events["rank"]):
+        return settings
+    first = events["rank"] == events["rank"].min()
+    meters = _meters({name: values[first] for name, values in events.items()})
+    said = [meter["budgets"] for meter in meters if isinstance(meter.get("budgets"), Mapping)]
+    return settings if not said else {**settings, **dict.fromkeys(BUDGETS), **said[-1]}
 
 
 def _meters(events: Table) -> Iterator[Mapping[str, Any]]:

@@ -66,12 +66,18 @@ def summary_facts(run: RunEnergy) -> Facts:
     if run.is_known:
         yield from _figures(run)
     else:
-        yield "why", "; ".join(run.notes) or "the run does not say; see hpctrain doctor"
+        yield "why", "; ".join(run.notes) or _why_unknown(run)
     yield "time", seconds_text(run.elapsed_s) if run.elapsed_s else "not known"
     if run.quality:
         yield run.quality.name, f"{run.quality.loss:.6g}"
     said = f": {run.state.text}" if run.state.text else ""
     yield "state", f"{run.state.standing}{said}"
+
+
+def _why_unknown(run: RunEnergy) -> str:
+    if run.meters:
+        return "it had sensors, and readings are written every few seconds: none was until then"
+    return "the run does not say; see hpctrain doctor"
 
 
 def _figures(run: RunEnergy) -> Facts:

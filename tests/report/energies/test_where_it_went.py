@@ -161,6 +161,21 @@ def test_a_budget_says_what_is_left(booked_run, told):
     assert "share left  83.3 %" in text
 
 
+def test_a_budget_is_that_of_the_last_resume(booked_run, told):
+    """The run began with a smaller one, which was spent."""
+    booked_run.settings["budget_kwh"] = 0.001
+    for budgets in ({"budget_kwh": 0.001}, {"budget_kwh": 0.01}):
+        booked_run.add("event", kind="meter", text=json.dumps({"budgets": budgets}))
+    booked_run.add("event", 1, kind="meter", text=json.dumps({"budgets": {"budget_kwh": 0.001}}))
+    assert "limit       0.01 kWh (IT energy)" in told(booked_run.read())
+
+
+def test_a_run_that_ended_before_its_first_row_does_not_blame_the_sensors(energy_run, told):
+    run = energy_run()
+    run.add("event", kind="meter", text=json.dumps({"rate_hz": 1.0}))
+    assert "it had sensors" in told(run.read("abort"))
+
+
 def test_what_a_simulation_imagines_is_an_estimate_of_its_workers(energy_run, told):
     run = energy_run(settings={"tariff": 0.36})
     for worker in (0, 1):
