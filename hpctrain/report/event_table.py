@@ -12,7 +12,7 @@ from hpctrain.report.words import plural, seconds_text
 
 LAST_EVENTS = 10
 LONGEST_TEXT = 300
-QUIET = ("start", "resume", "finish")  # said elsewhere, or by every rank
+QUIET = ("start", "resume", "meter", "finish")  # said elsewhere, or by every rank
 
 
 @dataclass(frozen=True, slots=True)

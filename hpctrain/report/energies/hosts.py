@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from hpctrain.metering.reading import COMPONENTS, Component, is_part
-from hpctrain.report.energies.amount import Amount, grouped, together, trust
+from hpctrain.report.energies.amount import Amount, grouped, numbers, together, trust
 from hpctrain.report.tables import Table
 
 LATE_S = 10.0  # hosts start and end at slightly different times
+SILENT_S = 3.0  # a ledger is opened a little before or after the first look
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,36 @@ def of_whole_run(
     )
 
 
+def as_booked(hosts: Iterable[HostUse], ledger: Table) -> tuple[HostUse, ...]:
+    """Hosts with the coverage that the ledger knows: a sensor that fell silent has no rows.
+
+    Args:
+        hosts: with coverage of the time for which they have rows.
+        ledger: the rows of kind `energy`.
+    """
+    known = np.nan_to_num(numbers(ledger, "coverage")) * numbers(ledger, "duration_s")
+    shares = {}
+    for host in hosts:
+        mine = (ledger["scope"] == "host") & (ledger["host"] == host.host)
+        whole_s, known_s = numbers(ledger, "duration_s")[mine].sum(), known[mine].sum()
+        if whole_s - known_s > SILENT_S:
+            shares[host.host] = float(known_s / whole_s)
+    return tuple(
+        _covered(host, min(host.amount.coverage, shares[host.host]))
+        if host.host in shares
+        else host
+        for host in hosts
+    )
+
+
 def _of_whole(host: HostUse, share: float) -> HostUse:
+    return _covered(host, host.amount.coverage * share)
+
+
+def _covered(host: HostUse, coverage: float) -> HostUse:
     amount = host.amount
     if amount.joules is None:
         return host
-    coverage = amount.coverage * share
     quality = trust(coverage, amount.quality == "estimate")
     return replace(host, amount=replace(amount, coverage=coverage, quality=quality))
 

@@ -16,7 +16,7 @@ from hpctrain.report.energies.budget import BUDGETS, Budget, read_budget
 from hpctrain.report.energies.candidates import Candidates, read_candidates
 from hpctrain.report.energies.costs import Costs, costs_of
 from hpctrain.report.energies.curve import HostCurve, looked_s, read_curves
-from hpctrain.report.energies.hosts import HostUse, of_whole_run, read_hosts
+from hpctrain.report.energies.hosts import HostUse, as_booked, of_whole_run, read_hosts
 from hpctrain.report.energies.imagined import HOST as IMAGINED
 from hpctrain.report.energies.imagined import imagined_samples
 from hpctrain.report.energies.ledger import Ledger, read_ledger
@@ -120,7 +120,7 @@ def read_run_energy(
     curves, wall = read_curves(samples, str(run.identity.get("start_time_utc", "")))
     names = {*facts.hosts, *_names(rows)} if imagined is None else set[str]()
     hosts = read_hosts(samples, names)
-    hosts = of_whole_run(hosts, *looked_s(curves))
+    hosts = as_booked(of_whole_run(hosts, *looked_s(curves)), rows)
     total = _total(hosts)
     ledger = read_ledger(rows, hosts)
     total = replace(total, shared=total.shared or _any_shared(rows))

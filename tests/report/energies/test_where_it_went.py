@@ -161,6 +161,18 @@ def test_a_budget_says_what_is_left(booked_run, told):
     assert "share left  83.3 %" in text
 
 
+def test_a_sensor_that_fell_silent_makes_its_host_partial(energy_run, told):
+    run = energy_run()
+    run.sample("hill", "rapl:0", "package", 1000)
+    run.book("phase", name="compute", package_j=1000)
+    run.book("host", package_j=1000)
+    run.book("host", end_s=40.0, seconds=30.0, coverage=0.0, quality="none")
+    seen = run.read()
+    assert (seen.total.joules, seen.total.coverage, seen.total.quality) == (1000, 0.25, "partial")
+    assert seen.total.watts == 100
+    assert "25.0 % covered" in told(seen)
+
+
 def test_a_budget_is_that_of_the_last_resume(booked_run, told):
     """The run began with a smaller one, which was spent."""
     booked_run.settings["budget_kwh"] = 0.001
