@@ -27,6 +27,7 @@ from hpctrain.metering.money import Terms
 from hpctrain.metering.sampler import Sampler, SampleRow
 from hpctrain.metering.series import Knot
 from hpctrain.metering.shares import Sharing
+from hpctrain.metering.silence import Silence
 from hpctrain.metering.terms import read_terms
 from hpctrain.report.energy_line import HostTotal, energy_line
 from hpctrain.workers.candidate_energy import BookedCandidates
@@ -131,6 +132,7 @@ class RankMeter:
         self._path = path
         self._rows = EnergyRows.of_board(self._host, self._run_s, board)
         self._shared = bool(board.facts["shared"])
+        self._rate_hz = float(board.facts["rate_hz"])
         self.ledger = Ledger(board, self._rank, self._note_entry, first=self._leads)
         self.live = LiveEnergy(board, self._rank, terms)
         book_regions_in(self.ledger)
@@ -146,8 +148,16 @@ class RankMeter:
 
     def _poll_often(self) -> None:
         """Nothing else may happen on this rank for an hour, and what it uses is booked."""
+        live, silence = self.live, Silence(self._rate_hz, time.monotonic_ns())
         while not self._over.wait(POLL_EVERY_S):
             self.poll()
+            if self._leads and live is not None:
+                self._tell(silence.look(time.monotonic_ns(), live.covered_ns()))
+
+    def _tell(self, text: str) -> None:
+        if text:
+            logger.warning("energy of %s: %s", self._host, text)
+            self._notebook.note("event", {"kind": "energy", "text": f"{self._host}: {text}"})
 
     def follow(self, phases: Callable[[], Mapping[str, int]]) -> None:
         """Book by these phases from now on."""

@@ -124,6 +124,11 @@ class LiveEnergy:
         now = self.now()
         return None if now is None or now.quality == "none" else now.joules
 
+    def covered_ns(self) -> int:
+        """Time for which there are readings, until the last look."""
+        newest, _ = self._looks()
+        return 0 if newest is None else newest[COVERED]
+
     def spent_uj(self, with_nobody: bool) -> tuple[int, int]:
         """UTC nanoseconds of the last look, and microjoules of this rank, or of nobody as well."""
         newest, _ = self._looks()
