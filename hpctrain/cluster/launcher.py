@@ -33,6 +33,8 @@ class Launcher:
         size: ranks that were started together.
         end_time_unix_s: when the job's wall time is over.
         terminal: whether the output of all ranks ends in a terminal.
+        exact: False in a job of several components, where `size` may be that of one, or of more
+            than were started.
     """
 
     name: LauncherName
@@ -45,6 +47,7 @@ class Launcher:
     end_time_unix_s: float | None = None
     num_hosts: int | None = None
     terminal: bool | None = None
+    exact: bool = True
 
     @property
     def is_rank(self) -> bool:
@@ -71,6 +74,7 @@ def read_launcher(env: Mapping[str, str]) -> Launcher:
         end_time_unix_s=_float(env, "SLURM_JOB_END_TIME"),
         num_hosts=_num_hosts(name, env),
         terminal=_flag(env, TERMINAL_VARIABLE),
+        exact=not (name == "slurm" and "SLURM_HET_SIZE" in env),
     )
 
 
@@ -86,7 +90,7 @@ def refuse_wrong_world(launcher: Launcher, mpi_size: int) -> None:
     Raises:
         LaunchError: if the sizes differ.
     """
-    if launcher.size is None or launcher.size == mpi_size:
+    if launcher.size is None or launcher.size == mpi_size or (not launcher.exact and mpi_size > 1):
         return
     raise LaunchError(
         f"{launcher.name} started {launcher.size} ranks, but MPI sees {mpi_size}: the launcher does"
@@ -155,8 +159,8 @@ def _place(
     size, rank, local_rank, local_size = (_int(env, key) for key in _VARIABLES[name])
     if name == "slurm":
         local_size = _tasks_here(env)
-        if "SLURM_HET_SIZE" in env:
-            size = None  # the step's count is that of one component of the job
+        if "SLURM_HET_SIZE" in env and size is not None:
+            size = max(size, _int(env, "SLURM_NTASKS") or 0)
     return size, rank, local_rank, local_size
 
 

@@ -80,14 +80,18 @@ def job_of(config: str, site: Site, request: Request, overrides: tuple[str, ...]
     """
     sets = (*overrides, *_of_the_site(config, site, overrides))
     if request.kind == "calibrate":
-        return Job("calibrate", "", "", "", (), "none")
+        return Job("calibrate", "", "", "", (), "none", bin=_bin())
     search = _is_search(config, sets)
     settings = load_config(config, sets, search)
     mpi, prefix, mpirun = _mpi(site)
     return Job(
         settings.name, "search" if search else "train", config, settings.run_dir, sets, mpi,
-        prefix, mpirun,
+        prefix, mpirun, _bin(),
     )  # fmt: skip
+
+
+def _bin() -> str:
+    return str(Path(sys.executable).parent)
 
 
 def _is_search(config: str, sets: tuple[str, ...]) -> bool:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from hpctrain.cluster.launcher import Launcher, read_launcher, refuse_wrong_world
-from hpctrain.cluster.signals import remembered
+from hpctrain.cluster.signals import deaf_at_exit, remembered
 from hpctrain.core.topology import Topology, plan_topology
 from hpctrain.errors import ConfigError, HpctrainError, LaunchError
 from hpctrain.runtime.alone import AloneWorld
@@ -28,6 +28,7 @@ def connect() -> tuple[World, Launcher]:
     Raises:
         LaunchError: if there are several ranks and no MPI for them, or MPI does not see them all.
     """
+    deaf_at_exit()
     launcher = read_launcher(os.environ)
     if launcher.size is None or launcher.size == 1:
         return AloneWorld(), launcher

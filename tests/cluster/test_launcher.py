@@ -58,7 +58,8 @@ def place(launcher: Launcher) -> tuple[object, ...]:
         ({**SLURM_STEP, "PMIX_RANK": "6"}, ("slurm", 8, 6, 0, 2)),
         ({**SLURM_STEP, **OPENMPI}, ("openmpi", 4, 2, 1, 3)),
         ({**SLURM_STEP, **MPICH}, ("mpich", 4, 0, 0, 4)),
-        ({**SLURM_STEP, "SLURM_HET_SIZE": "2"}, ("slurm", None, 6, 0, 2)),
+        ({**SLURM_STEP, "SLURM_HET_SIZE": "2"}, ("slurm", 8, 6, 0, 2)),
+        ({**SLURM_STEP, "SLURM_HET_SIZE": "2", "SLURM_NTASKS": "9"}, ("slurm", 9, 6, 0, 2)),
         ({**SLURM_STEP, "SLURM_STEP_TASKS_PER_NODE": "?"}, ("slurm", 8, 6, 0, None)),
         (
             {

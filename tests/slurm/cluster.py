@@ -161,7 +161,8 @@ class Cluster:
 
     def revive_host(self, name: str) -> None:
         self._start_host(name)
-        self.run("scontrol", "update", f"nodename={name}", "state=resume")
+        self._says("scontrol", "update", f"nodename={name}", "state=resume")
+        wait_for(lambda: self._state_of(name) == "idle", f"{name} to be idle")
 
     def stop(self) -> None:
         """End all of it."""
@@ -244,14 +245,13 @@ class Cluster:
         self._daemon("unshare", "-um", "sh", "-c", program, name)
 
     def _daemon(self, *command: str) -> None:
-        log = (self.root / f"{command[0]}.{len(self._daemons)}.log").open("wb")
-        self._daemons.append(
-            subprocess.Popen(
-                command, env=self.environment | {"MYSQL_UNIX_PORT": f"{self.root}/mysql.sock"},
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+        env = self.environment | {"MYSQL_UNIX_PORT": f"{self.root}/mysql.sock"}
+        with (self.root / f"{command[0]}.{len(self._daemons)}.log").open("wb") as log:
+            daemon = subprocess.Popen(
+                command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 start_new_session=True,
-            )
-        )  # fmt: skip
+            )  # fmt: skip
+        self._daemons.append(daemon)
 
     def _says(self, *command: str) -> bool:
         done = subprocess.run(
@@ -260,9 +260,13 @@ class Cluster:
         return done.returncode == 0
 
     def _all_idle(self) -> bool:
-        return self.run("sinfo", "-h", "-N", "-p", "main", "-o", "%T").split().count(
-            "idle"
-        ) == self.hosts
+        return (
+            self.run("sinfo", "-h", "-N", "-p", "main", "-o", "%T").split().count("idle")
+            == self.hosts
+        )
+
+    def _state_of(self, host: str) -> str:
+        return self.run("sinfo", "-h", "-N", "-n", host, "-p", "main", "-o", "%T").strip()
 
     def _ours(self) -> Iterator[tuple[int, str]]:
         """Processes of this cluster: those that have its configuration in their environment."""

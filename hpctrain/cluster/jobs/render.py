@@ -25,6 +25,7 @@ class Job:
         prefix: of an MPI that lies in the Python environment, which cannot find its files under
             srun by itself; "": another MPI.
         mpirun: path of the MPI's own launcher.
+        bin: directory of the Python environment's programs, for sites that name none.
         resume: go on if there is a run.
     """
 
@@ -36,6 +37,7 @@ class Job:
     mpi: str
     prefix: str = ""
     mpirun: str = "mpirun"
+    bin: str = ""
     resume: bool = False
 
 
@@ -84,4 +86,5 @@ def _environment() -> Any:
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
     )  # fmt: skip
     environment.filters["quote"] = lambda value: shlex.quote(str(value))
+    environment.tests["match_islands"] = lambda given: given.startswith("topology.islands")
     return environment

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -112,11 +113,25 @@ def read_site(name: str) -> Site:
     try:
         site = Site.model_validate(values)
     except ValidationError as error:
-        lines = explain(error, Site, values).items()
-        raise ConfigError("\n".join(f"site {name}: {key}: {text}" for key, text in lines)) from None
+        raise ConfigError("\n".join(_problems(name, values, error))) from None
     if site.partition and site.partition not in site.partitions:
         raise ConfigError(f"site {name}: partition: {site.partition!r} is none of its partitions")
     return site
+
+
+def _problems(name: str, values: dict[str, Any], error: ValidationError) -> Iterator[str]:
+    """A line for each, also inside of partitions, which have names of their own."""
+    partitions = values.get("partitions")
+    if isinstance(partitions, dict):
+        for key, table in partitions.items():
+            try:
+                Partition.model_validate(table)
+            except ValidationError as wrong:
+                for inner, text in explain(wrong, Partition, table).items():
+                    yield f"site {name}: partitions.{key}.{inner}: {text}"
+    for key, text in explain(error, Site, values).items():
+        if key != "partitions":
+            yield f"site {name}: {key}: {text}"
 
 
 def _own(name: str) -> str:

@@ -1,0 +1,166 @@
+"""Job scripts: what is rendered, to the letter, and what is refused.
+
+After a change that is meant: `UPDATE_GOLDEN=1 pytest tests/cluster/test_jobscripts.py`, and read
+the difference in `jobscripts/`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hpctrain.cluster.jobs.render import Job, render
+from hpctrain.cluster.jobs.request import KINDS, Request, groups_of
+from hpctrain.cluster.jobs.site import Site, read_site, seconds_of, site_names, time_text
+from hpctrain.errors import ConfigError
+
+FOLDER = Path(__file__).parents[2] / "jobscripts"
+GENERIC = read_site("generic")
+TRAIN = Job("my-run", "train", "run.toml", "runs/my-run", (), "pmix")
+SEARCH = Job("tune", "search", "search.toml", "runs/tune", (), "pmix")
+LONG = Request("run", 2, "08:00:00", ranks_per_node=4)
+SCRIPTS = {
+    "train": (TRAIN, LONG),
+    "search": (SEARCH, LONG),
+    "search-ranks": (replace(SEARCH, sets=("search.ranks_per_worker=4",)), LONG),
+    "chain": (TRAIN, replace(LONG, kind="chain")),
+    "array": (TRAIN, replace(LONG, kind="array", nodes=1, array=8)),
+    "preemptible": (TRAIN, replace(LONG, kind="preemptible", partition="preemptible")),
+    "heterogeneous": (
+        TRAIN, replace(LONG, kind="heterogeneous", partition="a100", second=("v100", 4)),
+    ),
+    "restarting": (TRAIN, replace(LONG, kind="restarting")),
+    "container": (TRAIN, replace(LONG, kind="container", image="hpctrain.sif")),
+    "calibrate": (
+        replace(TRAIN, name="calibrate", mpi="none"), Request("calibrate", 1, "00:10:00"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_is_as_it_is_written(name: str) -> None:
+    text = render(*SCRIPTS[name], GENERIC)
+    path = FOLDER / f"{name}.sbatch"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text(), "see the head of this file for how to accept a change"
+
+
+def test_every_kind_has_a_script() -> None:
+    kinds = {request.kind for _, request in SCRIPTS.values()}
+    assert kinds == set(KINDS)
+    assert {path.stem for path in FOLDER.glob("*.sbatch")} == set(SCRIPTS)
+
+
+def all_scripts(tmp_path: Path) -> list[Path]:
+    """All kinds for all sites, with names that need quotes."""
+    hostile = replace(TRAIN, config="a b'$(rm x).toml", run_dir="runs/$x y", name="n; rm",
+                      sets=('name="x y"',), prefix="/opt/a b")  # fmt: skip
+    paths = []
+    for site_name in site_names():
+        site = read_site(site_name)
+        for kind in KINDS:
+            request = Request(kind, 1, "01:00:00", account="me", image="i $m.sif")
+            path = tmp_path / f"{site_name}-{kind}.sbatch"
+            path.write_text(render(hostile, request, site))
+            paths.append(path)
+    return paths
+
+
+def test_all_scripts_pass_shellcheck(tmp_path: Path) -> None:
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    quoted = "--exclude=SC2016"  # a quoted word may well hold what would be an expression
+    command = [shellcheck, "--shell=bash", quoted, *all_scripts(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_what_comes_from_outside_is_a_word_and_nothing_more(tmp_path: Path) -> None:
+    bash = shutil.which("bash")
+    assert bash is not None
+    hostile = replace(TRAIN, config="$(touch hacked)", sets=("name='; touch hacked'",))
+    text = render(hostile, Request("run", 1, "10:00"), GENERIC)
+    (tmp_path / "srun").write_text("#!/bin/bash\nprintf '%s\\n' \"$@\"\n")
+    (tmp_path / "srun").chmod(0o755)
+    (tmp_path / "job").write_text(text)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run([bash, "job"], cwd=tmp_path, env=env, capture_output=True, text=True,
+                          check=True)  # fmt: skip
+    assert "$(touch hacked)" in done.stdout.splitlines()
+    assert "name='; touch hacked'" in done.stdout.splitlines()
+    assert not (tmp_path / "hacked").exists()
+
+
+SMALL = Site.model_validate({
+    "name": "small", "about": "a test", "partition": "gpu",
+    "partitions": {
+        "gpu": {
+            "cores_per_host": 16, "gpus_per_host": 4, "gpu_options": ["--gres=gpu:{n}"],
+            "max_hosts": 8, "max_time": "1-00:00:00", "needs_account": True,
+        },
+        "cpu": {"cores_per_host": 4},
+    },
+})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"nodes": 9}, "9 are asked for, but site small, partition gpu gives a job at most 8"),
+        ({"nodes": 0}, "nodes: 0 is not allowed; give at least 1"),
+        ({"time": "2-00:00:00"}, "allows 1-00:00:00; give at most that, and --kind chain"),
+        ({"time": "soon"}, "time: 'soon' is not allowed; give minutes, HH:MM:SS or D-HH:MM:SS"),
+        ({"time": "0"}, "give more than nothing"),
+        ({"account": ""}, "account: site small, partition gpu needs one; give --account"),
+        ({"ranks_per_node": 17}, "host of site small, partition gpu has 16 cores; give at most 16"),
+        ({"ranks_per_node": 6}, "6 ranks cannot share the 4 GPUs of a host"),
+        ({"partition": "huge"}, "partition: 'huge' is none of site small; give one of gpu, cpu"),
+        ({"kind": "chain", "time": "4"}, "is not longer than the 300 s that are left for saving"),
+        ({"kind": "container"}, "image: a container needs one; give --image FILE.sif"),
+    ],
+)  # fmt: skip
+def test_what_a_site_does_not_have_is_refused_with_its_limit(
+    change: dict[str, object], text: str
+) -> None:
+    request = replace(Request("run", 2, "08:00:00", account="me"), **change)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError) as raised:
+        render(TRAIN, request, SMALL)
+    assert text in str(raised.value)
+
+
+def test_a_host_with_gpus_gets_a_rank_for_each() -> None:
+    (group,) = groups_of(Request("run", 2, "08:00:00", account="me"), SMALL)
+    assert (group.ranks, group.cores_per_rank, group.options) == (8, 4, ("--gres=gpu:4",))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 5400), ("10:30", 630), ("08:00:00", 28800), ("1-02", 93600), ("1-02:03", 93780),
+     ("1-02:03:04", 93784)],
+)  # fmt: skip
+def test_times_are_read_as_slurm_reads_them(text: str, seconds: int) -> None:
+    assert seconds_of(text) == seconds
+    assert seconds_of(time_text(seconds)) == seconds
+
+
+def test_a_site_that_is_not_known_is_refused_with_those_that_are() -> None:
+    with pytest.raises(ConfigError, match=r"site: 'nowhere' is not known; .*generic"):
+        read_site("nowhere")
+
+
+def test_a_profile_that_makes_no_sense_is_refused_by_key(tmp_path: Path) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text('name = "x"\nabout = "y"\n[partitions.a]\nmax_time = "soon"\n')
+    with pytest.raises(ConfigError, match=r"partitions\.a\.max_time: .soon. is not .*08:00:00"):
+        read_site(str(path))
+
+
+@pytest.mark.parametrize("name", site_names())
+def test_every_profile_says_where_it_is_from_or_how_it_was_tested(name: str) -> None:
+    site = read_site(name)
+    assert site.tested or site.source.startswith("https://")
