@@ -75,6 +75,8 @@ def summary_facts(run: RunEnergy) -> Facts:
 
 
 def _why_unknown(run: RunEnergy) -> str:
+    if run.settings.get("meter") == "off":
+        return 'it was not to be metered: energy.meter = "off"'
     if run.meters:
         return "it had sensors, and readings are written every few seconds: none was until then"
     return "the run does not say; see hpctrain doctor"

@@ -182,6 +182,10 @@ def test_a_budget_is_that_of_the_last_resume(booked_run, told):
     assert "limit       0.01 kWh (IT energy)" in told(booked_run.read())
 
 
+def test_a_run_that_was_not_to_be_metered_says_so(energy_run, told):
+    assert 'energy.meter = "off"' in told(energy_run(settings={"meter": "off"}).read())
+
+
 def test_a_run_that_ended_before_its_first_row_does_not_blame_the_sensors(energy_run, told):
     run = energy_run()
     run.add("event", kind="meter", text=json.dumps({"rate_hz": 1.0}))
