@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpctrain.compose.metering import terms_of
+from hpctrain.compose.metering import check_told, must_be_told, sources_of, terms_of
 from hpctrain.compose.start import together
 from hpctrain.core.gate import ALWAYS_OPEN, Gate
 from hpctrain.errors import ConfigError
@@ -62,11 +62,14 @@ def energy_limits(config: RunConfig, world: World) -> EnergyLimits:
     """Collective. Read before the store is opened, for earlier parts of the run.
 
     Raises:
-        HpctrainError: on all ranks, if a series cannot be used, or does not say what holds now.
+        HpctrainError: on all ranks, if a series cannot be used, or does not say what holds now; or
+            if readings are needed on every host, and one has no sensor.
     """
     limits: EnergyLimits = world.share(
         together(world, lambda: _limits(config) if world.rank == 0 else None)
     )
+    if must_be_told(config) is not None:
+        _check_sources(config, world)
     return limits
 
 
@@ -140,6 +143,18 @@ def _spells_above(tariff: Steps, threshold: float) -> Iterator[tuple[int, int]]:
             begun_ns = None
     if begun_ns is not None:
         yield begun_ns, tariff.end_ns
+
+
+def _check_sources(config: RunConfig, world: World) -> None:
+    """Collective. Refuses before anything is written, so that the directory is free for a retry."""
+    hosts = world.hosts()
+    leads = hosts.index(hosts[world.rank]) == world.rank
+    found = together(world, lambda: sources_of(config) if leads else None)
+    sources = found.sources if found is not None else ()
+    for source in sources:
+        source.close()
+    told = {host for host, one in zip(hosts, world.gather(bool(sources)), strict=True) if one}
+    together(world, lambda: check_told(config, hosts, told))
 
 
 def _limits(config: RunConfig) -> EnergyLimits:

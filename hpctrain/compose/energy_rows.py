@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hpctrain.metering.account import MEASURED_COVERAGE, Trust
+from hpctrain.metering.account import MEASURED_COVERAGE, Trust, host_energy
 from hpctrain.metering.board import BoardReader
 from hpctrain.metering.ledger import Entry
 from hpctrain.metering.reading import Component, Device
 from hpctrain.metering.sampler import SampleRow
+from hpctrain.metering.series import Knot
 from hpctrain.metering.walltime import WallClock
+from hpctrain.report.energy_line import HostTotal
 
 
 class EnergyRows:
@@ -108,3 +110,16 @@ def bounded(
     low = sum(amount * bounds[component][0] for component, amount in used_uj.items())
     high = sum(amount * bounds[component][1] for component, amount in used_uj.items())
     return low, high
+
+
+def total_of(host: str, board: BoardReader, began_ns: int) -> HostTotal | None:
+    """What the host used since `began_ns`, when it was looked at first."""
+    last = board.last()
+    if last is None:
+        return None
+    names = [device.name for device in board.devices]
+    ends = {name: knot for name, knot in zip(names, last.knots, strict=True) if knot is not None}
+    begins = {name: Knot(0, 0, 0) for name in ends}
+    energy = host_energy(board.devices, begins, ends, last.time_ns - began_ns)
+    joules = (energy.total_uj / 1e6, energy.low_uj / 1e6, energy.high_uj / 1e6)
+    return HostTotal(host, *joules, min(1.0, energy.coverage), energy.quality)

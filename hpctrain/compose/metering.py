@@ -7,16 +7,15 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpctrain.compose.energy_rows import EnergyRows
+from hpctrain.compose.energy_rows import EnergyRows, total_of
 from hpctrain.compose.gpus import named_as
 from hpctrain.compose.start import together
 from hpctrain.config.rules import BUDGETS
 from hpctrain.errors import ConfigError
-from hpctrain.metering.account import host_energy
 from hpctrain.metering.board import BoardReader
 from hpctrain.metering.crew import Member, this_member
 from hpctrain.metering.discovery import Found, find_sources
@@ -25,7 +24,6 @@ from hpctrain.metering.live import EnergyNow, LiveEnergy, RunningBill
 from hpctrain.metering.model import Profile, read_profile
 from hpctrain.metering.money import Terms
 from hpctrain.metering.sampler import Sampler, SampleRow
-from hpctrain.metering.series import Knot
 from hpctrain.metering.shares import Sharing
 from hpctrain.metering.silence import Silence
 from hpctrain.metering.terms import read_terms
@@ -239,7 +237,7 @@ class RankMeter:
         if board is not None and self.ledger is not None:
             book_regions_in(None)
             self.ledger.close()
-            self._total = _total(self._host, board, self._began_ns) if self._leads else None
+            self._total = total_of(self._host, board, self._began_ns) if self._leads else None
             self.ledger = self.live = None
             board.close()
         return self._total
@@ -284,7 +282,7 @@ def start_metering(
     meter = RankMeter(notebook, clock, host, world.rank, off)
     terms = together(world, lambda: terms_of(config))
     leads = hosts.index(host) == world.rank
-    found = together(world, lambda: _found(config) if leads else None)
+    found = together(world, lambda: sources_of(config) if leads else None)
     crew = [member for member in world.gather(this_member(world.rank, host, gpus))
             if member.host == host]  # fmt: skip
     path = None
@@ -300,7 +298,8 @@ def start_metering(
         path = meter.start_sampler(found, places, config.energy.rate_hz, sharing, budgets)
     paths = world.gather(path)
     meter.counts = any(other is not None for other in paths)
-    together(world, lambda: _check_budget(config, hosts, paths))
+    told = {one for one, path in zip(hosts, paths, strict=True) if path is not None}
+    together(world, lambda: check_told(config, hosts, told))
     mine = paths[hosts.index(host)]
     if mine is not None:
         _open(meter, mine, terms, notebook)
@@ -334,13 +333,22 @@ def terms_of(config: RunConfig) -> Terms:
     )
 
 
-def _check_budget(config: RunConfig, hosts: Sequence[str], paths: Sequence[Path | None]) -> None:
-    """A budget can be kept only where everything is counted; the same holds for an objective."""
+def must_be_told(config: RunConfig) -> str | None:
+    """The setting that needs readings on every host: a budget, or energy as an objective."""
     energy = config.energy
     key = next((f"energy.{key}" for key in BUDGETS if getattr(energy, key) is not None), None)
     if config.search.energy_objective:
         key = "search.energy_objective"
-    told = {host for host, path in zip(hosts, paths, strict=True) if path is not None}
+    return key
+
+
+def check_told(config: RunConfig, hosts: Sequence[str], told: Set[str]) -> None:
+    """A budget can be kept only where everything is counted.
+
+    Raises:
+        ConfigError: if it is not.
+    """
+    key = must_be_told(config)
     silent = sorted(set(hosts) - told)
     if key is not None and silent:
         raise ConfigError(
@@ -358,7 +366,8 @@ def _open(meter: RankMeter, path: Path, terms: Terms, notebook: Notebook) -> Non
         notebook.note("event", {"kind": "energy", "text": text})
 
 
-def _found(config: RunConfig) -> Found:
+def sources_of(config: RunConfig) -> Found:
+    """What the settings find on this host."""
     energy = config.energy
     if energy.meter == "perun":
         from hpctrain.adapters.perun_source import perun_sources
@@ -385,16 +394,3 @@ def has_host_alone(setting: str, environ: Mapping[str, str]) -> bool:
         return setting == "exclusive"
     ours = environ.get("SLURM_CPUS_ON_NODE", "")
     return not ours.isdigit() or int(ours) >= (os.cpu_count() or 1)
-
-
-def _total(host: str, board: BoardReader, began_ns: int) -> HostTotal | None:
-    """What the host used since `began_ns`, when it was looked at first."""
-    last = board.last()
-    if last is None:
-        return None
-    names = [device.name for device in board.devices]
-    ends = {name: knot for name, knot in zip(names, last.knots, strict=True) if knot is not None}
-    begins = {name: Knot(0, 0, 0) for name in ends}
-    energy = host_energy(board.devices, begins, ends, last.time_ns - began_ns)
-    joules = (energy.total_uj / 1e6, energy.low_uj / 1e6, energy.high_uj / 1e6)
-    return HostTotal(host, *joules, min(1.0, energy.coverage), energy.quality)
