@@ -28,6 +28,8 @@ from hpctrain.metering.shares import COVERED, UNTIL
 Scope = Literal["phase", "candidate", "region", "round", "host", "unattributed"]
 
 WRITE_EVERY_NS = 5_000_000_000  # a kill loses that, and about three seconds of looks and polls
+SAME_MOMENT_NS = 50_000  # between two clocks that are read one after the other
+SAME_MOMENT_TRIES = 4
 SHORT_NS = 20_000_000  # candidates and rounds shorter than that share a row
 
 
@@ -182,6 +184,7 @@ class Ledger:
             opened = self._open.pop(handle, None)
             if opened is None:
                 return 0
+            now_ns = max(now_ns, opened.since_ns)  # a slice may have ended while this one waited
             took_ns = now_ns - opened.first_ns
             key = opened.key
             if took_ns < SHORT_NS and key.scope in NUMBERED:
@@ -219,7 +222,7 @@ class Ledger:
 
     def _cut(self) -> None:
         """End the slice here and begin the next."""
-        now_ns = self._clock()
+        now_ns, after = self._now_and_phases()
         self._seen = self._board.count
         ended, self._now = self._now, _Slice(now_ns, self._seen)
         ended.end_ns = now_ns
@@ -227,13 +230,20 @@ class Ledger:
             took_ns = now_ns - opened.since_ns
             opened.since_ns = now_ns
             ended.others[opened.key] = ended.others.get(opened.key, 0) + took_ns
-        after = dict(self._phases())
         for name, until_ns in after.items():
             took_ns = until_ns - self._phases_before.get(name, 0)
             if took_ns > 0:
                 ended.phases[name] = took_ns
         self._phases_before = after
         self._waiting.append(ended)
+
+    def _now_and_phases(self) -> tuple[int, dict[str, int]]:
+        """Of the same moment; asked again if this thread was put aside in between."""
+        for _ in range(SAME_MOMENT_TRIES):
+            now_ns, phases = self._clock(), dict(self._phases())
+            if self._clock() - now_ns < SAME_MOMENT_NS:
+                break
+        return now_ns, phases
 
     def _settle(self, final: bool) -> None:
         """Book the slices whose energy is known by now; `final`: all, and up to the last sample."""

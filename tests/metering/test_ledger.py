@@ -323,6 +323,36 @@ def test_a_failed_reading_is_bridged_and_the_time_still_covered(tmp_path: Path) 
     assert row.covered_ns == row.duration_ns
 
 
+def test_a_thread_that_is_put_aside_between_two_clocks_asks_again(host: Host) -> None:
+    """Else what came after the end of a slice would take a part of what was in it."""
+    reads = 0
+
+    def phases() -> dict[str, int]:
+        nonlocal reads
+        reads += 1
+        if reads == 2:  # the first read is that of `follow`
+            host.phases["exchange"] = host.phases.get("exchange", 0) + 3 * S
+            host.clock.now_ns += 3 * S
+        return host.phases
+
+    host.ledger.follow(phases)
+    host.spend("evaluate", 1)
+    host.spend("exchange", 1)
+    host.close()
+    assert host.uj("phase", "evaluate") == 100_000_000
+    assert host.uj("phase", "exchange") == 400_000_000
+
+
+def test_what_ended_while_a_slice_was_cut_is_never_negative(host: Host) -> None:
+    handle = host.ledger.begin(Key("candidate", "", 1))
+    host.spend("evaluate", 6)
+    host.ledger._open[handle].since_ns += S // 100  # another thread cut a slice in between
+    host.ledger.end(handle)
+    host.clock.now_ns += 6 * S
+    host.close()
+    assert all(entry.energy_uj >= 0 and entry.duration_ns >= 0 for entry in host.entries)
+
+
 def test_closing_twice_and_ending_after_the_end_are_harmless(host: Host) -> None:
     handle = host.ledger.begin(Key("region", "a"))
     host.spend("compute", 1)
