@@ -161,6 +161,11 @@ def from_x_and_k(
         raise MeteringError(f"x is {x:g}, but the share of time off is between 0 and 1")
     if not (math.isfinite(k) and k >= 1):
         raise MeteringError(f"k is {k:g}, but the dearest hours cost the mean or more: k >= 1")
+    if k * x > 1 + 1e-9:
+        raise MeteringError(
+            f"k x is {k * x:g}, but the hours off cannot cost more than all hours: k x <= 1; a "
+            "series with negative prices can be given itself"
+        )
     if shutdowns < 0 or not period_s > 0:
         raise MeteringError(
             f"{shutdowns} shutdowns in {period_s:g} s: needs 0 or more, in a time above 0"

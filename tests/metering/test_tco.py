@@ -118,8 +118,9 @@ def test_a_machine_that_draws_nothing_when_off_breaks_even_at_psi_plus_one():
     assert saving(Machine(1.5, residual=0.2), 0.1, 2.5 / 0.8) == pytest.approx(0, abs=1e-15)
 
 
-@given(machines, st.floats(0.01, 0.5), st.floats(1, 10))
-def test_a_policy_saves_exactly_above_its_break_even(machine, x, k):
+@given(machines, st.floats(0.01, 0.5), st.floats(0, 1))
+def test_a_policy_saves_exactly_above_its_break_even(machine, x, dear):
+    k = 1 + dear * (1 / x - 1)
     policy = from_x_and_k(machine, x, k, shutdowns=20, period_s=30 * 86400)
     again = saving(machine, x, policy.break_even_k, policy.lost_share, policy.restart_cost)
     assert again == pytest.approx(0, abs=1e-12)
@@ -203,6 +204,7 @@ def test_prices_of_a_series_keep_the_length_of_each_step():
         (lambda: psi_of(-1, 1), r"fixed cost is -1"),
         (lambda: from_x_and_k(Machine(1), 1.0, 2), r"x is 1, but .* between 0 and 1"),
         (lambda: from_x_and_k(Machine(1), 0.1, 0.5), r"k is 0\.5, but .* k >= 1"),
+        (lambda: from_x_and_k(Machine(1), 0.5, 2.5), r"k x is 1\.25, but .* k x <= 1"),
         (lambda: from_x_and_k(Machine(1, lost_s=60), 0.1, 2, 9, 60), r"9 shutdowns in 60 s with 9"),
         (lambda: from_x_and_k(Machine(1), 0.1, 2, -1), r"-1 shutdowns"),
         (lambda: threshold_for(series([1, 2]), 1.5), r"x is 1\.5"),
