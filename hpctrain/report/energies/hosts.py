@@ -100,8 +100,16 @@ def _covered(host: HostUse, coverage: float) -> HostUse:
     amount = host.amount
     if amount.joules is None:
         return host
+    parts = tuple(replace(part, amount=_at_most(part.amount, coverage)) for part in host.components)
+    return replace(host, amount=_at_most(amount, coverage), components=parts)
+
+
+def _at_most(amount: Amount, coverage: float) -> Amount:
+    if amount.joules is None:
+        return amount
+    coverage = min(amount.coverage, coverage)
     quality = trust(coverage, amount.quality == "estimate")
-    return replace(host, amount=replace(amount, coverage=coverage, quality=quality))
+    return replace(amount, coverage=coverage, quality=quality)
 
 
 def by_component(hosts: Iterable[HostUse]) -> tuple[tuple[Component, int, Amount, bool], ...]:

@@ -78,9 +78,10 @@ def _budget(run: RunEnergy) -> Iterator[Section]:
         facts.append(("used", "not known"))
     else:
         mark = "~" if budget.bounds else ""
+        least = run.total.quality == "partial"
         used = f"{mark}{significant(budget.used, 4)}{unit}, {percent(budget.share)}"
-        facts.append(("used", f"{used}{_ends(budget)}"))
-        left = f"{mark}{percent(1 - budget.share)}"
+        facts.append(("used", f"{'at least ' if least else ''}{used}{_ends(budget)}"))
+        left = f"{'at most ' if least else ''}{mark}{percent(1 - budget.share)}"
         over = "nothing: the limit is exceeded" if budget.share > 1 else left
         facts.append(("share left", over))
     yield Section("Budget", tuple(facts))

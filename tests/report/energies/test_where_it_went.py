@@ -162,7 +162,7 @@ def test_a_budget_says_what_is_left(booked_run, told):
 
 
 def test_a_sensor_that_fell_silent_makes_its_host_partial(energy_run, told):
-    run = energy_run()
+    run = energy_run(settings={"budget_kwh": 0.001})
     run.sample("hill", "rapl:0", "package", 1000)
     run.book("phase", name="compute", package_j=1000)
     run.book("host", package_j=1000)
@@ -170,7 +170,10 @@ def test_a_sensor_that_fell_silent_makes_its_host_partial(energy_run, told):
     seen = run.read()
     assert (seen.total.joules, seen.total.coverage, seen.total.quality) == (1000, 0.25, "partial")
     assert seen.total.watts == 100
+    assert [part.amount.quality for part in seen.hosts[0].components] == ["partial"]
     assert "25.0 % covered" in told(seen)
+    assert "at least 0.0002778 kWh" in told(seen)
+    assert "at most 72.2 %" in told(seen)
 
 
 def test_a_budget_is_that_of_the_last_resume(booked_run, told):
