@@ -14,6 +14,8 @@ from hpctrain.cluster.jobs.slurm import accounted, queued
 from hpctrain.cluster.launcher import read_launcher
 from hpctrain.compose.show import life_sign
 from hpctrain.report.console import make_console, seen_by
+from hpctrain.report.searches.records import is_search, read_search
+from hpctrain.report.searches.standing import search_state
 from hpctrain.report.state import RunState, read_state
 from hpctrain.report.tables import RunTables
 from hpctrain.report.words import seconds_text
@@ -32,11 +34,17 @@ def status(run_dir: Path, quiet: bool) -> int:
         RunStoreError: if there is no run.
     """
     run = open_run(run_dir)
-    state = read_state(run.table("event"), life_sign(run))
+    state = _state_of(run)
     if not quiet:
         launcher = read_launcher(os.environ)
         _print(run, state, make_console(seen_by(launcher.terminal, launcher.is_rank)))
     return 0 if state.standing == "finished" else UNFINISHED
+
+
+def _state_of(run: RunTables) -> RunState:
+    if is_search(run):
+        return search_state(read_search(run), life_sign(run))
+    return read_state(run.table("event"), life_sign(run))
 
 
 def jobs_of(run: RunTables) -> list[str]:
