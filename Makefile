@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help setup upstream perun demo test check format bench clean
+.PHONY: help setup upstream perun test-slurm demo test check format bench clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -38,6 +38,9 @@ perun: setup      ## tests against the perun package, in an environment of its o
 	@if $(MAKE) --no-print-directory $(VENV)/perun/.done; \
 	then $(VENV)/perun/bin/python -m pytest tests/upstream_perun; \
 	else echo "SKIPPED: perun cannot be installed here; tests/upstream_perun did not run"; fi
+
+test-slurm: setup ## submits every kind of job script to a Slurm of its own; see .ci/slurm
+	$(BIN)/python -m pytest tests/slurm -m slurm
 
 demo: setup      ## train a small language model on four unequal islands, draw what happened, then tune it
 	@rm -rf runs/demo runs/search-demo
