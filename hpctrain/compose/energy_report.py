@@ -76,10 +76,12 @@ def report_energy(run_dirs: Sequence[Path], wanted: Wanted, given: Mapping[str, 
 
 def _read(run_dir: Path, given: Mapping[str, Any]) -> RunEnergy:
     run = open_run(run_dir)
-    return read_run_energy(run, life_sign(run), _terms_of(given), tuple(sorted(given)))
+    return read_run_energy(run, life_sign(run), terms_from(given), tuple(sorted(given)))
 
 
-def _terms_of(given: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Terms]:
+def terms_from(given: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Terms]:
+    """From a run's section `[energy]` to its terms; those in `given` go before it."""
+
     def terms(settings: Mapping[str, Any]) -> Terms:
         said = {**settings, **given}
         names = ("tariff", "carbon", "carbon_market")

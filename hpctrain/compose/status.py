@@ -16,7 +16,7 @@ from hpctrain.compose.show import life_sign
 from hpctrain.report.console import make_console, seen_by
 from hpctrain.report.searches.records import is_search, read_search
 from hpctrain.report.searches.standing import search_state
-from hpctrain.report.state import RunState, read_state
+from hpctrain.report.state import LifeSign, RunState, read_state
 from hpctrain.report.tables import RunTables
 from hpctrain.report.words import seconds_text
 from hpctrain.storage.read import open_run
@@ -34,17 +34,18 @@ def status(run_dir: Path, quiet: bool) -> int:
         RunStoreError: if there is no run.
     """
     run = open_run(run_dir)
-    state = _state_of(run)
+    state = state_of(run, life_sign(run))
     if not quiet:
         launcher = read_launcher(os.environ)
         _print(run, state, make_console(seen_by(launcher.terminal, launcher.is_rank)))
     return 0 if state.standing == "finished" else UNFINISHED
 
 
-def _state_of(run: RunTables) -> RunState:
+def state_of(run: RunTables, life: LifeSign) -> RunState:
+    """How a training or search stands."""
     if is_search(run):
-        return search_state(read_search(run), life_sign(run))
-    return read_state(run.table("event"), life_sign(run))
+        return search_state(read_search(run), life)
+    return read_state(run.table("event"), life)
 
 
 def jobs_of(run: RunTables) -> list[str]:

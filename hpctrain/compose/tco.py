@@ -32,6 +32,7 @@ from hpctrain.report.console import make_console, seen_by
 from hpctrain.report.energies.hosts import read_hosts
 from hpctrain.report.energy_line import worst
 from hpctrain.report.plot import need_matplotlib
+from hpctrain.report.tables import RunTables
 from hpctrain.report.tco import (
     Answer,
     RunAnswer,
@@ -172,7 +173,7 @@ def _tell_run(asked: Question, run_dir: Path) -> int:
         raise MeteringError("--plot draws the sweep of a series: leave out --run")
     run = open_run(run_dir)
     steps = read_steps(asked.prices)
-    answer = _replayed(asked, run, recorded(_intervals(run)), steps)
+    answer = _replayed(asked, run, recorded(intervals(run)), steps)
     if asked.as_json:
         print(run_tco_json(answer))
     else:
@@ -199,7 +200,7 @@ def _replayed(asked: Question, run: Run, record: Recorded, steps: Steps) -> RunA
     return RunAnswer(run.run_dir.name, prices, threshold, was, paused, quality, psi_known)
 
 
-def _intervals(run: Run) -> Iterator[tuple[float, float, float]]:
+def intervals(run: RunTables) -> Iterator[tuple[float, float, float]]:
     """End since 1970, length, and joules of what the devices used that are part of no other."""
     rows = run.table("energy_sample")
     began_s = datetime.fromisoformat(str(run.identity["start_time_utc"])).timestamp()

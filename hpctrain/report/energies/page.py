@@ -38,7 +38,7 @@ def render_energies(runs: Sequence[RunEnergy], top: int) -> str:
     limits = Limits(HOSTS, RANKS, REGIONS, min(top, MOST_CANDIDATES))
     text: str = environment.get_template(TEMPLATE).render(
         title=runs[0].label if len(runs) == 1 else f"Energy of {plural(len(runs), 'run')}",
-        comparison=_section(comparison_section(runs), {}) if len(runs) > 1 else None,
+        comparison=page_section(comparison_section(runs), {}) if len(runs) > 1 else None,
         runs=[_run(run, place, limits) for place, run in enumerate(runs)],
     )
     return text
@@ -52,13 +52,13 @@ def _run(run: RunEnergy, place: int, limits: Limits) -> dict[str, Any]:
         "title": run.label,
         "quality": run.total.quality,
         "badge": badge(run),
-        "cards": [_card(name, said[name]) for name in CARDS if name in said],
+        "cards": [card(name, said[name]) for name in CARDS if name in said],
         "facts": [(name, text) for name, text in facts if name not in (*CARDS, "quality")],
-        "sections": [_section(one, drawings) for one in sections(run, limits)],
+        "sections": [page_section(one, drawings) for one in sections(run, limits)],
     }
 
 
-def _card(name: str, text: str) -> dict[str, str]:
+def card(name: str, text: str) -> dict[str, str]:
     """The figure large, what is in brackets small."""
     head, bracket, rest = text.partition(" (")
     if head.startswith("not known"):
@@ -66,7 +66,8 @@ def _card(name: str, text: str) -> dict[str, str]:
     return {"name": name, "figure": head, "more": rest[:-1] if bracket else rest}
 
 
-def _section(section: Section, drawings: dict[str, Any]) -> dict[str, Any]:
+def page_section(section: Section, drawings: dict[str, Any]) -> dict[str, Any]:
+    """As the macro `section_of` in parts.html.jinja takes it."""
     return {
         "title": section.title,
         "facts": section.facts,

@@ -23,7 +23,7 @@ LONGEST_NAME = 24  # longer ones are folded if there is no room
 def print_energies(runs: Sequence[RunEnergy], top: int, console: Console) -> None:
     """Print all about `runs`, with at most `top` of the most expensive candidates."""
     if len(runs) > 1:
-        _print_section(console, comparison_section(runs), first=True)
+        print_section(console, comparison_section(runs), first=True)
     for place, run in enumerate(runs):
         if len(runs) > 1 or place:
             console.print()
@@ -41,10 +41,11 @@ def _print_run(console: Console, run: RunEnergy, limits: Limits) -> None:
     console.print(_facts(summary_facts(run)))
     for section in sections(run, limits):
         if section.facts or section.sheets or section.notes:
-            _print_section(console, section)
+            print_section(console, section)
 
 
-def _print_section(console: Console, section: Section, first: bool = False) -> None:
+def print_section(console: Console, section: Section, first: bool = False) -> None:
+    """Its title, facts, tables and notes; a line is left free before it unless it is the first."""
     if not first:
         console.print()
     console.print(_text(section.title, style="bold"))

@@ -88,8 +88,8 @@ def inline_svg(svg: str, prefix: str) -> str:
     return IDENTITY.sub(rf"\g<1>{prefix}-", f"{head}>{body}").strip()
 
 
-def make_environment(templates: Path) -> Any:
-    """Jinja2's, of the templates in a folder: everything is escaped, nothing may be missing.
+def make_environment(*templates: Path) -> Any:
+    """Jinja2's, of the templates in folders: everything is escaped, nothing may be missing.
 
     Raises:
         HpctrainError: if it is not installed.
