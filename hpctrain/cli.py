@@ -210,6 +210,19 @@ def energy() -> None:
 
 
 _file_option = partial(click.option, type=click.Path(path_type=Path, dir_okay=False))
+_TERMS = (
+    click.option("--tariff", metavar="X|FILE", help="Price of a kWh, or a CSV file of prices."),
+    click.option("--currency", metavar="C", help="Of a constant tariff, such as EUR."),
+    click.option("--carbon", metavar="X|FILE", help="gCO2e per kWh of the grid."),
+    click.option("--carbon-market", metavar="X|FILE", help="gCO2e per kWh of the contract."),
+    click.option("--pue", type=click.FloatRange(min=1), help="Facility energy over IT energy."),
+)
+
+
+def _term_options(command: Callable[..., NoReturn]) -> Callable[..., NoReturn]:
+    for option in reversed(_TERMS):
+        command = option(command)
+    return command
 
 
 @energy.command("report")
@@ -219,11 +232,7 @@ _file_option = partial(click.option, type=click.Path(path_type=Path, dir_okay=Fa
 @_file_option("--html", metavar="FILE", help="Write one page with drawings.")
 @_file_option("--hdf5", metavar="FILE", help="Write a file for perun export.")
 @click.option("--top", type=click.IntRange(min=1), default=10, help="How many candidates.")
-@click.option("--tariff", metavar="X|FILE", help="Price of a kWh, or a CSV file of prices.")
-@click.option("--currency", metavar="C", help="Of a constant tariff, such as EUR.")
-@click.option("--carbon", metavar="X|FILE", help="gCO2e per kWh of the grid.")
-@click.option("--carbon-market", metavar="X|FILE", help="gCO2e per kWh of the contract.")
-@click.option("--pue", type=click.FloatRange(min=1), help="Facility energy over IT energy.")
+@_term_options
 def energy_report(
     runs: tuple[Path, ...],
     as_json: bool,
@@ -242,6 +251,36 @@ def energy_report(
 
     given = {name: value for name, value in terms.items() if value is not None}
     sys.exit(report_energy(runs, Wanted(as_json, csv, html, hdf5, top), given))
+
+
+@energy.command("fleet")
+@click.argument("dirs", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="DIR...")
+@_file_option("--csv", metavar="FILE", help="Write a row per run, user, project, ...")
+@_file_option("--html", metavar="FILE", help="Write one page.")
+@click.option("--by", type=click.Choice(["user", "project", "partition", "method"]), multiple=True,
+              help="Sums; may be repeated. Else user, on the page all.")  # fmt: skip
+@_file_option("--sacct", metavar="FILE", help="An export of sacct; else it is asked.")
+@_file_option("--prices", metavar="FILE", help="What if runs had paused while energy was dear?")
+@click.option("--threshold", type=float, help="Dear is above this; else energy.pause_above.")
+@_term_options
+def energy_fleet(
+    dirs: tuple[Path, ...],
+    csv: Path | None,
+    html: Path | None,
+    by: tuple[Any, ...],
+    sacct: Path | None,
+    prices: Path | None,
+    threshold: float | None,
+    **terms: Any,
+) -> NoReturn:
+    """Say what all runs below the directories DIR used, and sum it up.
+
+    Terms that are given here hold in place of those in the runs' settings; "none" leaves one out.
+    """
+    from hpctrain.compose.fleet import Wanted, report_fleet
+
+    given = {name: value for name, value in terms.items() if value is not None}
+    sys.exit(report_fleet(dirs, Wanted(csv, html, by, sacct, prices, threshold), given))
 
 
 _at_least_0 = click.FloatRange(min=0)
