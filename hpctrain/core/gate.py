@@ -22,6 +22,8 @@ class Gate:
 
     def opens_s(self, now_s: float) -> float | None:
         """When it opens again; None if it is open."""
+        if not self.closed:
+            return None
         place = bisect_right(self.closed, now_s, key=lambda interval: interval[0]) - 1
         if place < 0 or now_s >= self.closed[place][1]:
             return None

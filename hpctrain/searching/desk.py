@@ -276,7 +276,7 @@ class Desk:
 
     def _block(self, child: Child) -> int:
         """How many numbers a child gets now: a fair share, or one for each that is idle."""
-        if self._budgets:
+        if self.stop.cost is not None or self.stop.energy is not None:
             return self._affordable(min(child.idle, self.stock.size))
         return min(self.stock.size, max(min(child.want, self._fair(child)), child.idle))
 
