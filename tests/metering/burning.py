@@ -11,12 +11,13 @@ WATTS = 200
 
 
 class Burning:
-    """A counter of constant power below `root`, in the form of sysfs."""
+    """A counter of constant (or rising) power below `root`, in the form of sysfs."""
 
-    def __init__(self, root: Path, watts: float = WATTS) -> None:
+    def __init__(self, root: Path, watts: float = WATTS, rise_w_per_s: float = 0.0) -> None:
         self._file = zone(root, "intel-rapl:0", "package-0", 0) / "energy_uj"
         self._descriptor = os.open(self._file, os.O_RDWR)
         self._watts = watts
+        self._rise_w_per_s = rise_w_per_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -32,5 +33,6 @@ class Burning:
     def _run(self):
         began_s = time.monotonic()
         while not self._stop.wait(0.002):
-            used_uj = round(self._watts * (time.monotonic() - began_s) * 1e6)
+            now_s = time.monotonic() - began_s
+            used_uj = round((self._watts + self._rise_w_per_s / 2 * now_s) * now_s * 1e6)
             os.pwrite(self._descriptor, f"{used_uj:020d}\n".encode(), 0)

@@ -213,7 +213,7 @@ def test_hosts_are_calibrated_by_their_sensors(bench: Bench) -> None:
     options = f"calibrate --sysfs-root {tree} --seconds 1 --settle-s 0 --repeat 1"
     text = script.stdout.replace("energy calibrate", f"energy {options}")
     (bench.folder / "calibrate.sbatch").write_text(text)
-    with Burning(tree):
+    with Burning(tree, rise_w_per_s=20.0):  # so that full load, measured later, takes more
         job = bench.slurm.submit(bench.folder / "calibrate.sbatch", folder=bench.folder)
         bench.ends(job)
     assert {path.name for path in bench.folder.glob("profile-*.toml")} == {
