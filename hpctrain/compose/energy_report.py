@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from hpctrain.cluster.launcher import read_launcher
+from hpctrain.compose.files import write_all
 from hpctrain.compose.show import life_sign
-from hpctrain.errors import HpctrainError
 from hpctrain.metering.money import Terms
 from hpctrain.metering.terms import Given, read_terms
 from hpctrain.report.console import make_console, seen_by
@@ -129,9 +129,4 @@ def _write_files(runs: Sequence[RunEnergy], wanted: Wanted) -> list[Path]:
         from hpctrain.compose.energy_perun import perun_bytes
 
         contents.append((wanted.hdf5, perun_bytes(runs)))
-    for path, content in contents:
-        try:
-            path.write_bytes(content)
-        except OSError as error:
-            raise HpctrainError(f"cannot write {path}: {error.strerror or error}") from error
-    return [path for path, _ in contents]
+    return write_all(contents)

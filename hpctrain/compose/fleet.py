@@ -12,6 +12,7 @@ from typing import Any
 from hpctrain.cluster.jobs.slurm import accounted
 from hpctrain.cluster.launcher import read_launcher
 from hpctrain.compose.energy_report import terms_from
+from hpctrain.compose.files import write_all
 from hpctrain.compose.fleet_read import WhatIf, find_runs, read_one, remembered
 from hpctrain.errors import HpctrainError, MeteringError
 from hpctrain.metering.steps import read_steps
@@ -137,9 +138,4 @@ def _write_files(fleet: Fleet, wanted: Wanted) -> list[Path]:
         from hpctrain.report.fleet.page import render_fleet
 
         contents.append((wanted.html, render_fleet(fleet, wanted.by or EVERY_BY).encode()))
-    for path, content in contents:
-        try:
-            path.write_bytes(content)
-        except OSError as error:
-            raise HpctrainError(f"cannot write {path}: {error.strerror or error}") from error
-    return [path for path, _ in contents]
+    return write_all(contents)

@@ -19,8 +19,9 @@ from hpctrain.compose.island_run import (
     pick_device,
     set_threads,
 )
-from hpctrain.compose.metering import RankMeter, energy_used, start_metering
+from hpctrain.compose.metering import energy_used, start_metering
 from hpctrain.compose.outcome import save_outcome, summarise
+from hpctrain.compose.rank_meter import RankMeter
 from hpctrain.compose.recordings import journal_for, score_for
 from hpctrain.compose.start import (
     attempt,
