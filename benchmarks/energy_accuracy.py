@@ -148,7 +148,7 @@ def job(root: Path, num_ranks: int, hosts: dict[str, str]) -> tuple[float, int]:
                    ((ends - lengths).min(), ends.max())]  # fmt: skip
         of_host = rows["host"] == name if name else np.ones(len(rows["host"]), bool)
         uj = {
-            scope: round(rows["joules"][of_host & (rows["scope"] == scope)].sum() * 1e6)
+            scope: round(np.nansum(rows["joules"][of_host & (rows["scope"] == scope)]) * 1e6)
             for scope in ("host", "phase", "unattributed")
         }
         worst = max(worst, error_pct(uj["host"] / 1e6, truth_j[1] - truth_j[0]))

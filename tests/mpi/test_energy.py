@@ -35,7 +35,7 @@ def joules(rows: dict[str, np.ndarray], **wanted: object) -> float:
     which = np.ones(len(rows["joules"]), bool)
     for name, value in wanted.items():
         which &= rows[name] == value
-    return float(rows["joules"][which].sum())
+    return float(np.nansum(rows["joules"][which]))
 
 
 def assert_shares_are_the_hosts(rows: dict[str, np.ndarray]) -> None:
