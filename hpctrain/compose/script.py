@@ -37,7 +37,7 @@ from hpctrain.compose.start import (
     together,
 )
 from hpctrain.compose.stores import TimedNotebook, open_store
-from hpctrain.compose.torch_group import init_worker_group
+from hpctrain.compose.torch_group import init_worker_group, leave_worker_group
 from hpctrain.config import config_from_keywords
 from hpctrain.errors import ConfigError, HpctrainError
 from hpctrain.report.console import seen_by
@@ -283,6 +283,8 @@ class Run:
             if self.num_ranks > 1:
                 self._world.abort(RuntimeError("the script failed; perun has said why"))
         self._at_exit()
+        if not self._failed:
+            leave_worker_group()
 
     def _at_exit(self) -> None:
         if self._run is not None and self._run.session.stopped is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch.distributed
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from hpctrain.runtime.ports import World
 
 PATIENCE = timedelta(minutes=5)  # for ranks to come: they are all at this very place
+THREADS = Path("/proc/self/task")
+REST_S = 5.0  # the longest time that a thread of gloo is given to end its work
 
 
 def init_worker_group(world: World, topology: Topology, backend: str) -> None:
@@ -46,3 +50,37 @@ def init_worker_group(world: World, topology: Topology, backend: str) -> None:
     torch.distributed.init_process_group(
         backend, store=store, rank=worker.ranks.index(world.rank), world_size=size
     )
+
+
+def leave_worker_group() -> None:
+    """Give up torch's process groups, for an interpreter that is about to end. No communication."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    let_gloo_rest()
+
+
+def let_gloo_rest(patience_s: float = REST_S) -> None:
+    """Wait until no thread of gloo is at work.
+
+    Such a thread lets go of the tensors of a collective only after whoever waits for it has gone
+    on. If that needs the interpreter's lock while the interpreter ends, the process aborts: torch
+    leaves it to chance (pytorch/pytorch#179291), and on a busy machine loses.
+    """
+    until = time.monotonic() + patience_s
+    states = _states(THREADS)
+    while states and time.monotonic() < until:
+        time.sleep(0.01)  # without the lock: a thread that waits for it is woken, thus runnable
+        states = [state for state in _states(THREADS) if state == "R"]
+
+
+def _states(threads: Path) -> list[str]:
+    """Of the threads of gloo that run collectives: R, computes or waits for a core; S, rests."""
+    states = []
+    for stat in threads.glob("*/stat"):
+        try:
+            name, _, rest = stat.read_text().partition("(")[2].rpartition(")")
+        except OSError:  # the thread has ended
+            continue
+        if "gloo_runloop" in name:
+            states.append(rest.split()[0])
+    return states

@@ -84,8 +84,6 @@ def main() -> None:
     flags = [word for word in words if word in FLAGS]
     for case in (word for word in words if word not in FLAGS):
         train(Path(folder), int(islands), case, flags)
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
