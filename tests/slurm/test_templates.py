@@ -2,83 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from hpctrain.storage.read import open_run
 from tests.metering.burning import Burning
-from tests.mpi.launching import ROOT, TINY
-from tests.slurm.cluster import Cluster, wait_for, why_not
+from tests.slurm.bench import SEARCH, Bench, steps_of
+from tests.slurm.cluster import wait_for, why_not
 
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")]
-
-HPCTRAIN = Path(sys.executable).with_name("hpctrain")
-SEARCH = """
-run_dir = "runs/search"
-[search]
-objective = "tests.programs.objectives:brief"
-{more}
-[search.space]
-x = {{ low = -1.0, high = 1.0 }}
-y = {{ low = -1.0, high = 1.0 }}
-[search.stop]
-evaluations = {evaluations}
-[progress]
-show = "plain"
-"""
-
-
-@pytest.fixture(scope="module")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("slurm")) as cluster:
-        yield cluster
-
-
-@dataclass
-class Bench:
-    """A directory in which a user works, on a login node of the cluster."""
-
-    slurm: Cluster
-    folder: Path
-
-    def hpctrain(self, *words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-        path = f"{HPCTRAIN.parent}:{self.slurm.environment['PATH']}"
-        env = self.slurm.environment | {"PATH": path, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(
-            [str(HPCTRAIN), *map(str, words)], cwd=self.folder, env=env, capture_output=True,
-            text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
-
-    def submit(self, config: str, *words: object) -> str:
-        """The number of the job."""
-        return self.hpctrain("jobscript", config, "--submit", *words).stdout.split()[-1]
-
-    def ends(self, job: str, state: str = "COMPLETED", timeout_s: float = 240) -> str:
-        """Wait for it; what the job has printed."""
-        found = self.slurm.wait(job, timeout_s=timeout_s)
-        text = "".join(path.read_text() for path in sorted(self.folder.glob(f"*-{job}*.out")))
-        assert found == state, f"{found}\n{text}"
-        return text
-
-
-@pytest.fixture
-def bench(slurm: Cluster, tmp_path: Path) -> Bench:
-    tiny = TINY.format(method="heloco", sync_every=10, steps=400).replace('"none"', '"plain"')
-    (tmp_path / "run.toml").write_text(f'run_dir = "runs/train"\n{tiny}')
-    (tmp_path / "search.toml").write_text(SEARCH.format(evaluations=200, more=""))
-    return Bench(slurm, tmp_path)
-
-
-def steps_of(run_dir: Path) -> int:
-    return int(open_run(run_dir).table("round")["steps"].sum())
 
 
 def test_a_training_on_two_hosts_makes_each_an_island(bench: Bench) -> None:
