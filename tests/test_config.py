@@ -320,6 +320,10 @@ def test_settings_that_fit_the_ranks_pass() -> None:
     with pytest.raises(ConfigError, match="has 2 for 3 islands"):
         check_against_world(by_host, 9, num_hosts=3)
     assert num_islands(by_host.topology, 8) is None
+    by_switch = build_config({"topology": {"islands": "switch", "names": ["a", "b"]}})
+    check_against_world(by_switch, 8, num_hosts=4, num_labels=2)
+    with pytest.raises(ConfigError, match="has 2 for 4 islands"):
+        check_against_world(by_switch, 8, num_hosts=2, num_labels=4)
 
 
 @pytest.mark.parametrize(("num_hosts", "count"), [(None, None), (1, 8), (2, 2)])
@@ -335,6 +339,8 @@ def test_a_simulation_knows_its_workers_or_asks() -> None:
     assert simulated_workers(config_from_keywords(simulate={"step_s": [0.1, 0.2]})) == 2
     with pytest.raises(ConfigError, match="give --workers N"):
         simulated_workers(config_from_keywords())
+    with pytest.raises(ConfigError, match='islands = "switch" does not say it; give --workers N'):
+        simulated_workers(config_from_keywords(islands="switch"))
 
 
 def test_settings_cannot_be_changed_afterwards() -> None:

@@ -32,6 +32,8 @@ class Launcher:
         name: "none" if it is not a launched rank.
         size: ranks that were started together.
         end_time_unix_s: when the job's wall time is over.
+        address: of this host in Slurm's network, such as "s0.s2.n1".
+        switch: the lowest one above this host, or its block, where Slurm knows the network.
         terminal: whether the output of all ranks ends in a terminal.
         exact: False in a job of several components, where `size` may be that of one, or of more
             than were started.
@@ -46,6 +48,8 @@ class Launcher:
     job_id: str | None = None
     end_time_unix_s: float | None = None
     num_hosts: int | None = None
+    address: str | None = None
+    switch: str | None = None
     terminal: bool | None = None
     exact: bool = True
 
@@ -73,6 +77,8 @@ def read_launcher(env: Mapping[str, str]) -> Launcher:
         job_id=_first(env, "SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "FLUX_JOB_ID"),
         end_time_unix_s=_float(env, "SLURM_JOB_END_TIME"),
         num_hosts=_num_hosts(name, env),
+        address=env.get("SLURM_TOPOLOGY_ADDR") or None,
+        switch=_switch(env),
         terminal=_flag(env, TERMINAL_VARIABLE),
         exact=not (name == "slurm" and "SLURM_HET_SIZE" in env),
     )
@@ -182,6 +188,19 @@ def _num_hosts(name: LauncherName, env: Mapping[str, str]) -> int | None:
     if name == "flux":
         return _int(env, "FLUX_JOB_NNODES")
     return None
+
+
+def _switch(env: Mapping[str, str]) -> str | None:
+    """From an address such as s0.s[2-3].n1, whose parts are named in switch.switch.node.
+
+    See srun(1) for topology/tree; topology/block has one part instead, named block.
+    """
+    kinds = env.get("SLURM_TOPOLOGY_ADDR_PATTERN", "").split(".")
+    parts = env.get("SLURM_TOPOLOGY_ADDR", "").split(".", len(kinds) - 1)
+    if len(parts) != len(kinds):
+        return None
+    named = [part for kind, part in zip(kinds, parts, strict=True) if kind in ("switch", "block")]
+    return next((part for part in reversed(named) if part), None)
 
 
 def _first(env: Mapping[str, str], *keys: str) -> str | None:

@@ -23,6 +23,15 @@ def own_gpus(device: str, environ: Mapping[str, str]) -> tuple[str, ...]:
     return (gpu_name(torch.cuda.get_device_properties(index), index, environ),)
 
 
+def gpu_kind(device: str) -> str:
+    """What GPU `device` is, as its maker names it, such as "NVIDIA A100-SXM4-40GB"; else "cpu"."""
+    if not device.startswith("cuda"):
+        return "cpu"
+    import torch
+
+    return str(torch.cuda.get_device_name(device))
+
+
 def gpu_name(properties: Any, index: int, environ: Mapping[str, str]) -> str:
     """By its UUID where torch knows it, else by what CUDA_VISIBLE_DEVICES says of its index."""
     uuid = getattr(properties, "uuid", None)

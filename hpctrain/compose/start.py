@@ -99,17 +99,20 @@ def attempt(action: Callable[[], T]) -> Callable[[], T]:
 
 
 def make_topology(config: RunConfig, world: World) -> Topology:
-    """Workers and islands of this run.
+    """Collective. Workers and islands of this run.
 
     Raises:
         ConfigError: if the settings do not fit the ranks.
     """
     from hpctrain.config import check_against_world
 
-    hosts = world.hosts()
-    check_against_world(config, world.size, len(set(hosts)))
-    asked = config.topology
-    topology = plan_topology(hosts, asked.islands, asked.ranks_per_worker, asked.names)
+    hosts, labels, asked = world.hosts(), _labels(config, world), config.topology
+    num_labels = None if None in labels else len(set(labels))
+    check_against_world(config, world.size, len(set(hosts)), num_labels)
+    try:
+        topology = plan_topology(hosts, asked.islands, asked.ranks_per_worker, asked.names, labels)
+    except ConfigError as error:
+        raise ConfigError(f"{config.source}: {error}") from None
     if config.runtime.amp == "float16" and any(len(w.ranks) > 1 for w in topology.workers):
         raise ConfigError(
             f'{config.source}: runtime.amp: "float16" skips steps on one rank alone, and would '
@@ -122,6 +125,35 @@ def make_topology(config: RunConfig, world: World) -> Topology:
             f"{len(topology.island_names)} islands; give one for each"
         )
     return topology
+
+
+def _labels(config: RunConfig, world: World) -> list[str | None]:
+    """Collective. What makes islands of the ranks, of each: its switch, or the kind of its GPU."""
+    match config.topology.islands:
+        case "switch":
+            return _switches(config, world)
+        case "gpu":
+            from hpctrain.compose.gpus import gpu_kind
+            from hpctrain.compose.island_run import pick_device
+
+            # One rank may be without a GPU: then all give up, and none is left in the gathering.
+            device = together(world, lambda: pick_device(config))
+            return world.gather(gpu_kind(device))
+        case _:
+            return []
+
+
+def _switches(config: RunConfig, world: World) -> list[str | None]:
+    launcher = read_launcher(os.environ)
+    addresses = set(world.gather(launcher.address))
+    num_hosts = len(set(world.hosts()))
+    if None not in addresses and len(addresses) < num_hosts:
+        raise ConfigError(
+            f'{config.source}: topology.islands: "switch" finds {len(addresses)} addresses '
+            f"(SLURM_TOPOLOGY_ADDR) on {num_hosts} hosts: the launcher has copied its own to other "
+            'hosts; start the ranks with srun, or give "host"'
+        )
+    return world.gather(launcher.switch)
 
 
 def on_signals(names: tuple[str, ...], act: Callable[[str], None]) -> None:

@@ -50,7 +50,7 @@ class TaskConfig(Section):
 class TopologyConfig(Section):
     """How the ranks form workers and islands."""
 
-    islands: Literal["auto", "rank", "host"] | PositiveInt | RankLists = "auto"
+    islands: Literal["auto", "rank", "host", "switch", "gpu"] | PositiveInt | RankLists = "auto"
     ranks_per_worker: Literal["all"] | PositiveInt = "all"
     names: Annotated[tuple[Name, ...], Field(strict=False)] = ()
     data: Literal["shard", "own"] = "shard"

@@ -7,13 +7,19 @@ from hpctrain.config.rules import Problem, wrong_counts
 from hpctrain.errors import ConfigError
 
 
-def check_against_world(config: RunConfig, num_ranks: int, num_hosts: int | None = None) -> None:
+def check_against_world(
+    config: RunConfig,
+    num_ranks: int,
+    num_hosts: int | None = None,
+    num_labels: int | None = None,
+) -> None:
     """Refuses settings that do not fit the ranks that were started.
 
     Args:
         config: valid by itself.
         num_ranks: ranks of the job, at least one.
         num_hosts: hosts of the job; None leaves out what depends on it.
+        num_labels: different switches or GPUs, if they make the islands; None likewise.
 
     Raises:
         ConfigError: one line for everything that does not fit.
@@ -21,7 +27,7 @@ def check_against_world(config: RunConfig, num_ranks: int, num_hosts: int | None
     problems = list(_islands(config.topology, num_ranks)) or list(
         _workers(config.topology, num_ranks)
     )
-    count = num_islands(config.topology, num_ranks, num_hosts)
+    count = num_islands(config.topology, num_ranks, num_hosts, num_labels)
     if count is not None and not problems:
         problems += wrong_counts(config, count)
     if problems:
@@ -29,14 +35,19 @@ def check_against_world(config: RunConfig, num_ranks: int, num_hosts: int | None
 
 
 def num_islands(
-    topology: TopologyConfig, num_ranks: int, num_hosts: int | None = None
+    topology: TopologyConfig,
+    num_ranks: int,
+    num_hosts: int | None = None,
+    num_labels: int | None = None,
 ) -> int | None:
-    """How many islands `topology` makes of the ranks; None where the hosts decide."""
+    """How many islands `topology` makes of the ranks; None where what is not known decides."""
     match topology.islands:
         case "rank":
             return num_ranks
         case "host":
             return num_hosts
+        case "switch" | "gpu":
+            return num_labels
         case "auto":  # by host if there are several, else by rank
             return num_ranks if num_hosts == 1 else num_hosts
         case int(count):

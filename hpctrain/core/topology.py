@@ -15,7 +15,14 @@ from hpctrain.core.events import WorkerId
 from hpctrain.core.plain import plain
 from hpctrain.errors import ConfigError
 
-IslandsBy = Literal["auto", "rank", "host"] | int | Sequence[Sequence[int]]
+IslandsBy = Literal["auto", "rank", "host", "switch", "gpu"] | int | Sequence[Sequence[int]]
+
+# What to do when a rank has no label of that kind.
+_WITHOUT_LABEL = {
+    "switch": "Slurm names it in SLURM_TOPOLOGY_ADDR where it was told the network (topology/tree, "
+    'topology/block); give "host", or lists of ranks',
+    "gpu": 'give "host", or lists of ranks',
+}
 
 
 @plain
@@ -56,21 +63,27 @@ def plan_topology(
     islands: IslandsBy = "auto",
     ranks_per_worker: Literal["all"] | int = "all",
     names: Sequence[str] = (),
+    labels: Sequence[str | None] = (),
 ) -> Topology:
     """Divide the ranks of a run into islands and the islands into workers.
 
     Args:
         hosts: the host name of every rank, in the order of ranks.
-        islands: `"rank"`: every rank an island; `"host"`: the ranks of a host; a number: as many
-            islands of neighbouring ranks; lists of ranks: just those; `"auto"`: by host if there
-            are several hosts, else by rank.
+        islands: `"rank"`: every rank an island; `"host"`: the ranks of a host; `"switch"`, `"gpu"`:
+            the ranks of equal `labels`; a number: as many islands of neighbouring ranks; lists of
+            ranks: just those; `"auto"`: by host if there are several hosts, else by rank.
         ranks_per_worker: ranks in lockstep; `"all"`: the whole island is one worker.
-        names: one per island; without them `island-0`, `island-1`, ... or the hosts' names.
+        names: one per island; without them `island-0`, `island-1`, ..., the hosts' names, or the
+            labels.
+        labels: of every rank, for `"switch"` and `"gpu"`; None: it has none.
 
     Raises:
         ConfigError: if the ranks cannot be divided as asked.
     """
-    groups = _groups(hosts, islands)
+    if islands == "auto":
+        islands = "host" if len(set(hosts)) > 1 else "rank"
+    marks = _marks(hosts, islands, labels)
+    groups = _groups(len(hosts), islands) if marks is None else _alike(marks)
     workers: list[Worker] = []
     for island, ranks in enumerate(groups):
         size = len(ranks) if ranks_per_worker == "all" else ranks_per_worker
@@ -81,26 +94,45 @@ def plan_topology(
             )
         for first in range(0, len(ranks), size):
             workers.append(Worker(len(workers), island, tuple(ranks[first : first + size])))
-    return Topology(tuple(workers), _names(hosts, groups, islands, names))
+    return Topology(tuple(workers), _names(groups, marks, names))
 
 
-def _groups(hosts: Sequence[str], islands: IslandsBy) -> list[list[int]]:
-    ranks = range(len(hosts))
-    if islands == "auto":
-        islands = "host" if len(set(hosts)) > 1 else "rank"
+def _marks(
+    hosts: Sequence[str], islands: IslandsBy, labels: Sequence[str | None]
+) -> Sequence[str] | None:
+    """What the ranks of an island have in common, of every rank; None: nothing but their number."""
+    if islands == "host":
+        return hosts
+    if islands not in ("switch", "gpu"):
+        return None
+    missing = [rank for rank in range(len(hosts)) if rank >= len(labels) or labels[rank] is None]
+    if missing:
+        raise ConfigError(
+            f'topology.islands: "{islands}" needs the {islands} of every rank, but {len(missing)} '
+            f"of {len(hosts)} know none (first is rank {missing[0]}): {_WITHOUT_LABEL[islands]}"
+        )
+    return [str(label) for label in labels]
+
+
+def _alike(marks: Sequence[str]) -> list[list[int]]:
+    return [[r for r, mark in enumerate(marks) if mark == one] for one in dict.fromkeys(marks)]
+
+
+def _groups(num_ranks: int, islands: IslandsBy) -> list[list[int]]:
+    ranks = range(num_ranks)
     if islands == "rank":
         return [[rank] for rank in ranks]
-    if islands == "host":
-        return [[r for r in ranks if hosts[r] == host] for host in dict.fromkeys(hosts)]
     if isinstance(islands, int):
-        return _neighbours(len(hosts), islands)
+        return _neighbours(num_ranks, islands)
     if isinstance(islands, str):
-        raise ConfigError(f"topology.islands: {islands!r} is not one of auto, rank, host")
+        raise ConfigError(
+            f"topology.islands: {islands!r} is not one of auto, rank, host, switch, gpu"
+        )
     named = sorted(rank for group in islands for rank in group)
     if named != list(ranks):
         raise ConfigError(
             f"topology.islands: {list(map(list, islands))} must name each of the ranks "
-            f"0..{len(hosts) - 1} exactly once"
+            f"0..{num_ranks - 1} exactly once"
         )
     for island, group in enumerate(islands):
         if not group:
@@ -119,7 +151,7 @@ def _neighbours(num_ranks: int, num_islands: int) -> list[list[int]]:
 
 
 def _names(
-    hosts: Sequence[str], groups: list[list[int]], islands: IslandsBy, names: Sequence[str]
+    groups: list[list[int]], marks: Sequence[str] | None, names: Sequence[str]
 ) -> tuple[str, ...]:
     if names:
         if len(names) != len(groups):
@@ -127,7 +159,6 @@ def _names(
                 f"topology.names: {len(names)} names for {len(groups)} islands; give one for each"
             )
         return tuple(names)
-    by_host = islands == "host" or (islands == "auto" and len(set(hosts)) > 1)
-    if by_host:
-        return tuple(hosts[group[0]] for group in groups)
+    if marks is not None:
+        return tuple(marks[group[0]] for group in groups)
     return tuple(f"island-{i}" for i in range(len(groups)))

@@ -107,6 +107,27 @@ def test_the_number_of_hosts_and_the_host_are_known_where_they_are_said() -> Non
     assert read_launcher({}).host == socket.gethostname()
 
 
+@pytest.mark.parametrize(
+    ("address", "pattern", "switch"),
+    [
+        ("s0.s2.n1", "switch.switch.node", "s2"),
+        ("s[0-1].s[2-3].n1.cluster", "switch.switch.node", "s[2-3]"),
+        ("s0..n1", "switch.switch.node", "s0"),
+        ("b8.tux1", "block.node", "b8"),
+        ("n1", "node", None),
+        ("n1.cluster", "node", None),
+        ("n1", "switch.node", None),
+        ("", "", None),
+    ],
+)
+def test_the_lowest_switch_above_the_host_is_known(
+    address: str, pattern: str, switch: str | None
+) -> None:
+    env = {"SLURM_TOPOLOGY_ADDR": address, "SLURM_TOPOLOGY_ADDR_PATTERN": pattern}
+    assert read_launcher(env).switch == switch
+    assert read_launcher({}).switch is None
+
+
 def test_one_rank_speaks() -> None:
     assert read_launcher({}).speaks
     assert read_launcher(MPICH).speaks

@@ -40,6 +40,15 @@ def test_islands_by_lists_of_ranks() -> None:
     assert topology.worker_of(0).ranks[0] == 4
 
 
+@pytest.mark.parametrize("islands", ["switch", "gpu"])
+def test_ranks_of_one_label_are_an_island_named_after_it(islands) -> None:
+    labels = ["s1", "s0", "s1", "s0"]
+    topology = plan_topology(["a", "b", "c", "d"], islands, labels=labels)
+    assert ranks(topology) == [(0, 2), (1, 3)]
+    assert topology.island_names == ("s1", "s0")
+    assert plan_topology(["a"] * 4, islands, names="xy", labels=labels).island_names == ("x", "y")
+
+
 @PROFILE
 @given(
     st.lists(st.sampled_from("abc"), min_size=1, max_size=12),
@@ -65,7 +74,12 @@ def test_every_rank_is_in_exactly_one_worker(hosts, islands) -> None:
         ({"ranks_per_worker": 3, "islands": 1}, "3 does not divide the 4 ranks"),
         ({"islands": 5}, "give 1..4 or start more ranks"),
         ({"islands": 0}, "give 1..4"),
-        ({"islands": "planet"}, "'planet' is not one of auto, rank, host"),
+        ({"islands": "planet"}, "'planet' is not one of auto, rank, host, switch, gpu"),
+        (
+            {"islands": "switch", "labels": ["s0", None, "s1", None]},
+            r'the switch of every rank, but 2 of 4 know none \(first is rank 1\): .* give "host"',
+        ),
+        ({"islands": "gpu"}, r"the gpu of every rank, but 4 of 4 know none \(first is rank 0\)"),
         ({"islands": [[0, 1], [2]]}, "exactly once"),
         ({"islands": [[0, 1], [1, 2, 3]]}, "exactly once"),
         ({"islands": [[0, 1, 2, 3], []]}, "island 1 has no ranks"),
