@@ -34,5 +34,7 @@ def test_an_address_that_was_copied_to_other_hosts_is_refused(
 
 
 def test_what_cannot_be_divided_names_where_the_settings_are_from() -> None:
-    with pytest.raises(ConfigError, match=r"^hpctrain.init\(\): topology.islands: .* 2 of 2 know none"):
+    with pytest.raises(
+        ConfigError, match=r"^hpctrain.init\(\): topology.islands: .* 2 of 2 know none"
+    ):
         make_topology(config_from_keywords(islands="switch"), TwoHosts())
