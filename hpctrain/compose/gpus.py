@@ -1,14 +1,20 @@
-"""Which GPUs of the host are a rank's own, by the names of the energy devices."""
+"""Which GPUs of the host are a rank's own, by the names of the energy devices; who shares one."""
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hpctrain.cluster.launcher import read_launcher
 from hpctrain.metering.crew import Member
 from hpctrain.metering.reading import Device
+
+if TYPE_CHECKING:
+    from hpctrain.runtime.ports import World
 
 _INDEX = "gpu#"  # and the number that the driver gives it
 
@@ -21,6 +27,60 @@ def own_gpus(device: str, environ: Mapping[str, str]) -> tuple[str, ...]:
 
     index = torch.device(device).index or 0
     return (gpu_name(torch.cuda.get_device_properties(index), index, environ),)
+
+
+def local_rank_of(world: World) -> int:
+    """Collective. The number of this rank on its host, counted where the launcher is silent."""
+    hosts = world.hosts()
+    told = read_launcher(os.environ).local_rank
+    return hosts[: world.rank].count(hosts[world.rank]) if told is None else told
+
+
+def tell_of_sharing(device: str, world: World) -> None:
+    """Collective. A line on stderr, once, if several ranks train on one GPU."""
+    gpu = None
+    if device.startswith("cuda"):
+        import torch
+
+        gpu = identity_of(torch.cuda.get_device_properties(device))
+    gpus, hosts = world.gather(gpu), world.hosts()
+    note = sharing_note(gpus, hosts)
+    if note and world.rank == 0:
+        print(note, file=sys.stderr)
+
+
+def identity_of(properties: Any) -> str | None:
+    """What no other GPU of the host has, whatever number it is seen by; None if torch knows none.
+
+    Numbers do not tell: where each rank is shown one GPU, all of them see a number 0.
+    """
+    uuid = str(getattr(properties, "uuid", ""))
+    if uuid.strip("0-"):
+        return f"GPU-{uuid.removeprefix('GPU-')}"
+    place = [getattr(properties, f"pci_{part}_id", None) for part in ("domain", "bus", "device")]
+    return None if None in place else "PCI " + ":".join(f"{part:02x}" for part in place)
+
+
+def sharing_note(gpus: Sequence[str | None], hosts: Sequence[str]) -> str:
+    """What to tell of ranks that share a GPU; "" if none do.
+
+    Args:
+        gpus: the GPU of every rank; None: it has none, or an unknown one.
+        hosts: of every rank.
+    """
+    users: dict[tuple[str, str], list[int]] = {}
+    for rank, (gpu, host) in enumerate(zip(gpus, hosts, strict=True)):
+        if gpu is not None:
+            users.setdefault((host, gpu), []).append(rank)
+    shared = {place: ranks for place, ranks in users.items() if len(ranks) > 1}
+    if not shared:
+        return ""
+    (host, gpu), ranks = next(iter(shared.items()))
+    more = f", and {len(shared) - 1} more GPUs are shared" if len(shared) > 1 else ""
+    return (
+        f"note: the ranks {', '.join(map(str, ranks))} share one GPU ({gpu} of {host}){more}: they "
+        "wait for each other; start one rank for each GPU, and let each see it"
+    )
 
 
 def gpu_kind(device: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hpctrain.compose.clock import RunClock
+from hpctrain.compose.gpus import local_rank_of
 from hpctrain.compose.method import method_of, num_fragments_of
 from hpctrain.compose.recordings import record_initial
 from hpctrain.core.events import Started
@@ -315,17 +316,17 @@ def set_threads(config: RunConfig) -> None:
         torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // here))
 
 
-def pick_device(config: RunConfig) -> str:
-    """One device per rank: the GPU whose number is the rank's on its host, or the CPU.
+def pick_device(config: RunConfig, world: World) -> str:
+    """Collective. One device per rank: the GPU whose number is the rank's on its host, or the CPU.
+
+    Where the launcher shows each rank a GPU of its own, that is the only one, and taken.
 
     Raises:
         ConfigError: if a GPU is asked for and there is none.
     """
-    import os
-
-    from hpctrain.cluster.launcher import read_launcher
     from hpctrain.errors import ConfigError
 
+    local = local_rank_of(world)
     asked = config.runtime.device
     if asked == "cpu" or (asked == "auto" and not torch.cuda.is_available()):
         return "cpu"
@@ -334,7 +335,6 @@ def pick_device(config: RunConfig) -> str:
             f'{config.source}: runtime.device: "cuda" is asked for, but torch sees no GPU; use '
             '"auto" or "cpu", or see `hpctrain doctor`'
         )
-    local = read_launcher(os.environ).local_rank or 0
     device = f"cuda:{local % torch.cuda.device_count()}"
     torch.cuda.set_device(device)
     return device

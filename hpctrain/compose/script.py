@@ -18,7 +18,7 @@ from hpctrain.adapters.perun_script import when_script_ends
 from hpctrain.compose.belongings import Belongings
 from hpctrain.compose.clock import RunClock
 from hpctrain.compose.energy_limits import energy_limits, gate_of, is_recorded
-from hpctrain.compose.gpus import own_gpus
+from hpctrain.compose.gpus import own_gpus, tell_of_sharing
 from hpctrain.compose.island_run import (
     IslandRun,
     checkpoint_to_resume,
@@ -78,7 +78,8 @@ class Run:
         world, launcher = connect()
         topology = together(world, lambda: make_topology(config, world))
         set_threads(config)
-        self.device: str = together(world, lambda: pick_device(config))
+        self.device: str = together(world, lambda: pick_device(config, world))
+        tell_of_sharing(self.device, world)
         resumed = together(world, lambda: checkpoint_to_resume(config, world, topology))
         me = topology.worker_of(world.rank)
         self.rank, self.num_ranks = world.rank, world.size

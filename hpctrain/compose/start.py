@@ -137,7 +137,7 @@ def _labels(config: RunConfig, world: World) -> list[str | None]:
             from hpctrain.compose.island_run import pick_device
 
             # One rank may be without a GPU: then all give up, and none is left in the gathering.
-            device = together(world, lambda: pick_device(config))
+            device = together(world, lambda: pick_device(config, world))
             return world.gather(gpu_kind(device))
         case _:
             return []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hpctrain.compose.clock import RunClock
 from hpctrain.compose.energy_limits import energy_limits, gate_of, is_recorded
 from hpctrain.compose.evaluation import Evaluator, rounds_between_evaluations
-from hpctrain.compose.gpus import own_gpus
+from hpctrain.compose.gpus import own_gpus, tell_of_sharing
 from hpctrain.compose.island_run import (
     IslandRun,
     checkpoint_to_resume,
@@ -68,6 +68,7 @@ def train(config: RunConfig) -> int:
     """
     world, launcher = connect()
     loop = TrainLoop(config, world, launcher)
+    tell_of_sharing(loop.device, world)
     try:
         return loop.run()
     except HpctrainError as error:  # from here on the other ranks would wait for this one
@@ -104,7 +105,7 @@ class TrainLoop:
         self._own_process = own_process
         topology = together(world, lambda: make_topology(config, world))
         set_threads(config)
-        self.device = together(world, lambda: pick_device(config))
+        self.device = together(world, lambda: pick_device(config, world))
         self.task = self._make_task(topology)
         generators = OwnGenerators(stream(config.seed, world.rank, "generators"))
         if keep:
