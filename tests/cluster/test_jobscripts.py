@@ -15,7 +15,14 @@ import pytest
 
 from hpctrain.cluster.jobs.render import Job, render
 from hpctrain.cluster.jobs.request import KINDS, Request, groups_of
-from hpctrain.cluster.jobs.site import Site, read_site, seconds_of, site_names, time_text
+from hpctrain.cluster.jobs.site import (
+    LaunchSection,
+    Site,
+    read_site,
+    seconds_of,
+    site_names,
+    time_text,
+)
 from hpctrain.errors import ConfigError
 
 FOLDER = Path(__file__).parents[2] / "jobscripts"
@@ -35,15 +42,17 @@ SCRIPTS = {
     ),
     "restarting": (TRAIN, replace(LONG, kind="restarting")),
     "container": (TRAIN, replace(LONG, kind="container", image="hpctrain.sif")),
+    "gpus": (TRAIN, Request("run", 2, "08:00:00", account="me")),
     "calibrate": (
         replace(TRAIN, name="calibrate", mpi="none"), Request("calibrate", 1, "00:10:00"),
     ),
 }  # fmt: skip
+SITES = {"gpus": read_site("leonardo-booster")}  # else the generic one
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_is_as_it_is_written(name: str) -> None:
-    text = render(*SCRIPTS[name], GENERIC)
+    text = render(*SCRIPTS[name], SITES.get(name, GENERIC))
     path = FOLDER / f"{name}.sbatch"
     if os.environ.get("UPDATE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
@@ -136,6 +145,32 @@ def test_what_a_site_does_not_have_is_refused_with_its_limit(
 def test_a_host_with_gpus_gets_a_rank_for_each() -> None:
     (group,) = groups_of(Request("run", 2, "08:00:00", account="me"), SMALL)
     assert (group.ranks, group.cores_per_rank, group.options) == (8, 4, ("--gres=gpu:4",))
+
+
+@pytest.mark.parametrize(
+    ("bind", "partition", "options"),
+    [
+        ("none", "gpu", " --gpu-bind=none "),
+        ("single:1", "gpu", " --gpu-bind=single:1 "),
+        ("", "gpu", " "),
+        ("none", "cpu", " "),
+    ],
+)
+def test_gpus_are_bound_as_the_site_says_where_there_are_any(
+    bind: str, partition: str, options: str
+) -> None:
+    site = SMALL.model_copy(update={"launch": LaunchSection(gpu_bind=bind)})
+    request = Request("run", 2, "08:00:00", account="me", partition=partition)
+    text = render(TRAIN, request, site)
+    assert f"exec srun --mpi=pmix --kill-on-bad-exit=1{options}\\\n" in text
+    assert ("every rank sees all GPUs" in text) == ("none" in options)
+
+
+def test_a_binding_is_one_word_for_srun(tmp_path: Path) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text('name = "x"\nabout = "y"\n[launch]\ngpu_bind = "none; rm"\n')
+    with pytest.raises(ConfigError, match=r'launch\.gpu_bind: "none; rm" is not .*closest'):
+        read_site(str(path))
 
 
 @pytest.mark.parametrize(

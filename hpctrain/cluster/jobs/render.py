@@ -54,7 +54,7 @@ def render(job: Job, request: Request, site: Site) -> str:
     text: str = template.render(
         why=WHY[request.kind], site=site, request=request, groups=groups, job=job,
         time=time_text(seconds_of(request.time)), ranks=sum(group.ranks for group in groups),
-        threads=_threads(groups), words=_words(job, request),
+        threads=_threads(groups), words=_words(job, request), options=_srun_options(request, groups, site),
     )  # fmt: skip
     return text
 
@@ -62,6 +62,15 @@ def render(job: Job, request: Request, site: Site) -> str:
 def _threads(groups: tuple[Group, ...]) -> int | None:
     known = [group.cores_per_rank for group in groups]
     return None if None in known else min(core for core in known if core is not None)
+
+
+def _srun_options(request: Request, groups: tuple[Group, ...], site: Site) -> list[str]:
+    """What srun is told beside the MPI, where it is srun that starts the ranks."""
+    if request.kind in ("restarting", "calibrate"):
+        return []
+    bind = site.launch.gpu_bind
+    binds = bool(bind) and any(group.has_gpus for group in groups)
+    return [*([f"--gpu-bind={bind}"] if binds else []), *site.launch.options]
 
 
 def _words(job: Job, request: Request) -> list[str]:

@@ -63,6 +63,7 @@ class Group:
     ranks_per_node: int
     cores_per_rank: int | None
     options: tuple[str, ...]
+    has_gpus: bool = False
 
     @property
     def ranks(self) -> int:
@@ -108,8 +109,9 @@ def _group(request: Request, site: Site, name: str, nodes: int) -> Group:
         )
     gpus = tuple(line.format(n=partition.gpus_per_host) for line in partition.gpu_options)
     return Group(
-        name, nodes, ranks, None if cores is None else cores // ranks, (*gpus, *partition.options)
-    )
+        name, nodes, ranks, None if cores is None else cores // ranks, (*gpus, *partition.options),
+        partition.gpus_per_host > 0,
+    )  # fmt: skip
 
 
 def _partition(site: Site, name: str) -> Partition:

@@ -44,9 +44,17 @@ class Partition(Section):
 
 
 class LaunchSection(Section):
-    """How ranks are started; `mpi = "auto"` asks the MPI library that Python loads."""
+    """How ranks are started; `mpi = "auto"` asks the MPI library that Python loads.
+
+    `gpu_bind` is srun's --gpu-bind where there are GPUs; "" leaves it to the site.
+    """
 
     mpi: Literal["auto", "pmix", "pmi2", "cray_shasta", "none"] = "auto"
+    gpu_bind: Annotated[
+        str,
+        Field(pattern=r"^[a-z0-9_:,*]*$"),
+        Allowed('what srun\'s --gpu-bind takes, such as "none", "closest" or "single:1", or ""'),
+    ] = "none"
     options: _Lines = ()
 
 
