@@ -22,6 +22,7 @@ from hpctrain.cluster.software_checks import (
     threads_check,
     torch_check,
 )
+from hpctrain.cluster.srun import srun_check
 
 _COLOURS = {"ok": "green", "note": "yellow", "problem": "red bold"}
 
@@ -47,7 +48,11 @@ def examine() -> Iterator[Check]:
     yield torch_check()
     yield threads_check(os.environ, launcher, _cores())
     yield launcher_check(launcher)
-    yield from mpi_checks(query_mpi(os.environ, start=True), os.environ)
+    facts = query_mpi(os.environ, start=True)
+    yield from mpi_checks(facts, os.environ)
+    srun = srun_check(facts, os.environ)
+    if srun is not None:
+        yield srun
     yield from device_checks()
     yield from energy_checks()
     yield shared_memory_check()

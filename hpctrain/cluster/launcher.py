@@ -84,7 +84,7 @@ def read_launcher(env: Mapping[str, str]) -> Launcher:
     )
 
 
-def refuse_wrong_world(launcher: Launcher, mpi_size: int) -> None:
+def refuse_wrong_world(launcher: Launcher, mpi_size: int, flag: str = "") -> None:
     """Stops a job whose launcher and MPI do not know each other.
 
     Without this, N ranks would each train alone, and report success.
@@ -92,15 +92,21 @@ def refuse_wrong_world(launcher: Launcher, mpi_size: int) -> None:
     Args:
         launcher: who started this process.
         mpi_size: size of MPI's world.
+        flag: what `srun --mpi=` must be told for the library that was loaded; "": not known.
 
     Raises:
         LaunchError: if the sizes differ.
     """
     if launcher.size is None or launcher.size == mpi_size or (not launcher.exact and mpi_size > 1):
         return
+    way_out = _WAY_OUT.get(launcher.name, _OTHER)
+    if launcher.name == "slurm" and flag:
+        way_out = (
+            f"use srun --mpi={flag}, which that library needs; srun --mpi=list says what there is"
+        )
     raise LaunchError(
         f"{launcher.name} started {launcher.size} ranks, but MPI sees {mpi_size}: the launcher does"
-        f" not belong to the MPI library that Python loads; {_WAY_OUT.get(launcher.name, _OTHER)}"
+        f" not belong to the MPI library that Python loads; {way_out}"
     )
 
 

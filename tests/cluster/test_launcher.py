@@ -145,5 +145,9 @@ def test_a_launcher_that_mpi_does_not_know_is_refused() -> None:
     refuse_wrong_world(read_launcher(OPENMPI), 4)
     with pytest.raises(LaunchError, match=r"^openmpi started 4 ranks, but MPI sees 1: .*launch$"):
         refuse_wrong_world(read_launcher(OPENMPI), 1)
-    with pytest.raises(LaunchError, match="srun --mpi=pmix"):
+    with pytest.raises(LaunchError, match=r"--mpi=pmix \(Open MPI\) or srun --mpi=pmi2"):
         refuse_wrong_world(read_launcher(SLURM_STEP), 1)
+    with pytest.raises(LaunchError, match=r"^slurm started 8 .*; use srun --mpi=pmi2, which that"):
+        refuse_wrong_world(read_launcher(SLURM_STEP), 1, "pmi2")
+    with pytest.raises(LaunchError, match=r"or: hpctrain launch$"):
+        refuse_wrong_world(read_launcher(OPENMPI), 1, "pmix")

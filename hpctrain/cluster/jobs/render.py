@@ -54,7 +54,8 @@ def render(job: Job, request: Request, site: Site) -> str:
     text: str = template.render(
         why=WHY[request.kind], site=site, request=request, groups=groups, job=job,
         time=time_text(seconds_of(request.time)), ranks=sum(group.ranks for group in groups),
-        threads=_threads(groups), words=_words(job, request), options=_srun_options(request, groups, site),
+        threads=_threads(groups), words=_words(job, request),
+        options=_srun_options(request, groups, site),
     )  # fmt: skip
     return text
 
