@@ -8,6 +8,7 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from hpctrain.errors import LaunchError
@@ -15,6 +16,8 @@ from hpctrain.errors import LaunchError
 LauncherName = Literal[
     "none", "openmpi", "mpich", "slurm", "pals", "flux", "pmi", "pmix", "torchrun"
 ]
+
+Scheduler = Literal["slurm", "pbs", "lsf", "flux"]
 
 # Set by `hpctrain launch` for its ranks: Open MPI gives every rank a terminal of its own, even if
 # the output goes to a file.
@@ -31,6 +34,7 @@ class Launcher:
     Attributes:
         name: "none" if it is not a launched rank.
         size: ranks that were started together.
+        scheduler: whose job it is.
         end_time_unix_s: when the job's wall time is over.
         address: of this host in Slurm's network, such as "s0.s2.n1".
         switch: the lowest one above this host, or its block, where Slurm knows the network.
@@ -46,6 +50,7 @@ class Launcher:
     local_rank: int | None = None
     local_size: int | None = None
     job_id: str | None = None
+    scheduler: Scheduler | None = None
     end_time_unix_s: float | None = None
     num_hosts: int | None = None
     address: str | None = None
@@ -67,6 +72,7 @@ def read_launcher(env: Mapping[str, str]) -> Launcher:
     """What `env`, the environment of this process, says about its launcher."""
     name = _name(env)
     size, rank, local_rank, local_size = _place(name, env)
+    scheduler = next((one for one, key in _JOB_IDS.items() if env.get(key)), None)
     return Launcher(
         name=name,
         host=env.get("SLURMD_NODENAME") or socket.gethostname(),
@@ -74,9 +80,10 @@ def read_launcher(env: Mapping[str, str]) -> Launcher:
         rank=rank,
         local_rank=local_rank,
         local_size=local_size,
-        job_id=_first(env, "SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "FLUX_JOB_ID"),
+        job_id=env[_JOB_IDS[scheduler]] if scheduler else None,
+        scheduler=scheduler,
         end_time_unix_s=_float(env, "SLURM_JOB_END_TIME"),
-        num_hosts=_num_hosts(name, env),
+        num_hosts=_num_hosts(name, scheduler, env),
         address=env.get("SLURM_TOPOLOGY_ADDR") or None,
         switch=_switch(env),
         terminal=_flag(env, TERMINAL_VARIABLE),
@@ -110,6 +117,9 @@ def refuse_wrong_world(launcher: Launcher, mpi_size: int, flag: str = "") -> Non
     )
 
 
+_JOB_IDS: Mapping[Scheduler, str] = {
+    "slurm": "SLURM_JOB_ID", "pbs": "PBS_JOBID", "lsf": "LSB_JOBID", "flux": "FLUX_JOB_ID",
+}  # fmt: skip
 _OTHER = "use the mpirun of that library, or: hpctrain launch"
 _WAY_OUT: Mapping[str, str] = {
     "slurm": "try srun --mpi=pmix (Open MPI) or srun --mpi=pmi2 (MPICH); hpctrain doctor names it",
@@ -188,12 +198,26 @@ def _tasks_here(env: Mapping[str, str]) -> int | None:
     return per_host[host_index] if host_index is not None and host_index < len(per_host) else None
 
 
-def _num_hosts(name: LauncherName, env: Mapping[str, str]) -> int | None:
+def _num_hosts(
+    name: LauncherName, scheduler: Scheduler | None, env: Mapping[str, str]
+) -> int | None:
     if name == "slurm":
         return _int(env, "SLURM_STEP_NUM_NODES") or _int(env, "SLURM_JOB_NUM_NODES")
     if name == "flux":
         return _int(env, "FLUX_JOB_NNODES")
-    return None
+    return len(_pbs_hosts(env)) or None if scheduler == "pbs" else None
+
+
+def _pbs_hosts(env: Mapping[str, str]) -> tuple[str, ...]:
+    """The hosts of the job, in order: PBS lists them in a file, once for each rank they may hold.
+
+    The first host of the job has the file; others may not.
+    """
+    try:
+        lines = Path(env["PBS_NODEFILE"]).read_text(encoding="utf-8").split()
+    except (KeyError, OSError, UnicodeDecodeError):
+        return ()
+    return tuple(dict.fromkeys(lines))
 
 
 def _switch(env: Mapping[str, str]) -> str | None:
@@ -207,10 +231,6 @@ def _switch(env: Mapping[str, str]) -> str | None:
         return None
     named = [part for kind, part in zip(kinds, parts, strict=True) if kind in ("switch", "block")]
     return next((part for part in reversed(named) if part), None)
-
-
-def _first(env: Mapping[str, str], *keys: str) -> str | None:
-    return next((env[key] for key in keys if env.get(key)), None)
 
 
 def _int(env: Mapping[str, str], key: str) -> int | None:

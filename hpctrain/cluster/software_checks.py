@@ -60,14 +60,16 @@ def threads_check(env: Mapping[str, str], launcher: Launcher, cores: Cores) -> C
 
 def launcher_check(launcher: Launcher) -> Check:
     """Who started this process, and whether that can work."""
-    job = f", job {launcher.job_id}" if launcher.job_id else ""
+    hosts = f" on {launcher.num_hosts} hosts" if (launcher.num_hosts or 1) > 1 else ""
+    job = f", job {launcher.job_id}{hosts}" if launcher.job_id else ""
     if launcher.name == "torchrun":
         return Check("launcher", "problem", "torchrun, which starts no MPI", "use srun or mpirun")
     if launcher.is_rank:
         place = f"rank {launcher.rank} of {launcher.size or '?'}"
         return Check("launcher", "ok", f"{launcher.name}: {place} on {launcher.host}{job}")
     if launcher.job_id:
-        hint = "start the ranks with: srun hpctrain train run.toml"
+        starter = "srun" if launcher.scheduler == "slurm" else "mpirun"
+        hint = f"start the ranks with: {starter} hpctrain train run.toml"
         return Check("launcher", "note", f"inside an allocation{job}, but not a rank of it", hint)
     return Check("launcher", "ok", "none: one process")
 

@@ -38,10 +38,14 @@ class MpiWorld:
         self._comm = MPI.COMM_WORLD
         self.rank = self._comm.rank
         self.size = self._comm.size
-        self.library = MPI.Get_library_version()  # what it says of itself
         self.threads = MPI.Query_thread() == MPI.THREAD_MULTIPLE
         self.before_abort: Callable[[str], None] = lambda text: None
         self._install_hooks()
+
+    @property
+    def library(self) -> str:
+        """What the MPI library says of itself."""
+        return MPI.Get_library_version()
 
     def mailbox(self, topology: Topology) -> MpiMailbox:
         """Collective. The mailbox of this rank's worker, if it leads one."""

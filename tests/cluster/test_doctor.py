@@ -87,6 +87,7 @@ def test_threads_that_fit_are_fine_and_should_not_spin() -> None:
         ({}, "ok", "none: one process"),
         (FOUR_RANKS, "ok", "mpich: rank 0 of 4 on "),
         ({"SLURM_JOB_ID": "7", "SLURM_PROCID": "0"}, "note", "inside an allocation, job 7"),
+        ({"PBS_JOBID": "7.server"}, "note", "inside an allocation, job 7.server, but not a rank"),
         ({"TORCHELASTIC_RUN_ID": "x"}, "problem", "torchrun"),
     ],
 )
@@ -94,6 +95,12 @@ def test_the_launcher_is_judged(env: dict[str, str], status: str, words: str) ->
     found = launcher_check(read_launcher(env))
     assert found.status == status
     assert found.found.startswith(words)
+
+
+def test_ranks_are_started_with_what_the_scheduler_has() -> None:
+    slurm, pbs = ({"SLURM_JOB_ID": "7"}, {"PBS_JOBID": "7"})
+    assert "srun hpctrain" in launcher_check(read_launcher(slurm)).hint
+    assert "mpirun hpctrain" in launcher_check(read_launcher(pbs)).hint
 
 
 def test_a_healthy_mpi_without_its_launcher_is_a_note() -> None:

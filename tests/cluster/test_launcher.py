@@ -1,6 +1,7 @@
 """Reading the launcher's environment: recorded environments, cut to what is read."""
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -126,6 +127,19 @@ def test_the_lowest_switch_above_the_host_is_known(
     env = {"SLURM_TOPOLOGY_ADDR": address, "SLURM_TOPOLOGY_ADDR_PATTERN": pattern}
     assert read_launcher(env).switch == switch
     assert read_launcher({}).switch is None
+
+
+def test_a_job_of_pbs_has_the_hosts_of_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "nodes"
+    file.write_text("n1\nn1\nn2\nn2\n")
+    env = {"PBS_JOBID": "7.server", "PBS_NODEFILE": str(file)}
+    launcher = read_launcher(env)
+    assert (launcher.scheduler, launcher.job_id, launcher.num_hosts) == ("pbs", "7.server", 2)
+    assert not launcher.is_rank
+    assert read_launcher({**env, **OPENMPI}).num_hosts == 2
+    elsewhere = read_launcher({**env, "PBS_NODEFILE": str(tmp_path / "absent")})
+    assert (elsewhere.job_id, elsewhere.num_hosts) == ("7.server", None)
+    assert read_launcher({"PBS_JOBID": "7.server"}).num_hosts is None
 
 
 def test_one_rank_speaks() -> None:
