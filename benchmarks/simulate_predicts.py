@@ -2,7 +2,8 @@
 
 Four islands of emulated speeds (paces 1, 1, 2, 3) train a tiny model for some seconds: that gives
 seconds per inner step, the one thing that is measured. Then `hpctrain simulate` says how long a run
-of 4,000 steps takes, and the same run is made in real time, on this machine.
+of 4,000 steps takes, and the same run is made in real time: on this machine, or with `--slurm` as
+jobs on four virtual hosts of a real Slurm (root, and the packages of .ci/slurm).
 
 `worst_error_pct`: the larger of the errors of an asynchronous and of a synchronous method.
 """
@@ -12,11 +13,18 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from report import print_result
 
 from hpctrain.storage.read import open_run
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.slurm.bench import Bench
+from tests.slurm.cluster import Cluster, why_not
 
 ROOT = Path(__file__).parents[1]
 STEPS, MEASURED_STEPS = 4000, 600
@@ -41,11 +49,32 @@ def hpctrain(*words: object) -> None:
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
 
-def trained(config: Path, steps: int) -> Path:
+Train = Callable[[Path, list[str]], None]
+
+
+def on_this_machine(config: Path, sets: list[str]) -> None:
+    hpctrain("launch", "-n", 4, "train", config, *sets)
+
+
+@contextmanager
+def cluster(folder: Path, wanted: bool) -> Iterator[Train]:
+    """Where real runs are made."""
+    if not wanted:
+        yield on_this_machine
+        return
+    with Cluster(folder / "slurm", hosts=4, cpus=2) as slurm:
+
+        def as_a_job(config: Path, sets: list[str]) -> None:
+            bench = Bench(slurm, config.parent)
+            bench.ends(bench.submit(config.name, "--nodes=4", "--time=20:00", *sets))
+
+        yield as_a_job
+
+
+def trained(config: Path, steps: int, train: Train) -> Path:
     """The directory of a real run."""
     run_dir = config.parent / f"real-{steps}"
-    sets = ["--set", f"stop.steps={steps}", "--set", f"run_dir={run_dir}"]
-    hpctrain("launch", "-n", 4, "train", config, *PACES, *sets)
+    train(config, [*PACES, "--set", f"stop.steps={steps}", "--set", f"run_dir={run_dir}"])
     return run_dir
 
 
@@ -71,18 +100,26 @@ def predicted(config: Path, step_s: list[float]) -> float:
 
 
 def main() -> None:
+    on_slurm = "--slurm" in sys.argv[1:]
+    if on_slurm and why_not():
+        print(f"SKIPPED: {why_not()}")
+        return
     rows, errors = [], []
     for method in ("heloco", "diloco"):
-        with tempfile.TemporaryDirectory() as folder:
-            config = Path(folder) / "run.toml"
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            config = folder / "run.toml"
             config.write_text(CONFIG.format(method=method))
-            step_s = seconds_per_step(trained(config, MEASURED_STEPS))
-            simulated_s, real_s = predicted(config, step_s), end_s(trained(config, STEPS))
+            with cluster(folder, on_slurm) as train:
+                step_s = seconds_per_step(trained(config, MEASURED_STEPS, train))
+                simulated_s = predicted(config, step_s)
+                real_s = end_s(trained(config, STEPS, train))
         error = 100 * (simulated_s / real_s - 1)
         errors.append(abs(error))
         rows.append([method, f"{simulated_s:.1f}", f"{real_s:.1f}", f"{error:+.1f}"])
+    where = "jobs on four virtual hosts" if on_slurm else "one machine"
     print_result(
-        f"Seconds that {STEPS:,} steps on four islands take",
+        f"Seconds that {STEPS:,} steps on four islands take ({where})",
         ["method", "predicted", "real", "error in %"],
         rows,
         {"worst_error_pct": round(max(errors), 2)},

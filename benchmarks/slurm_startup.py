@@ -2,10 +2,11 @@
 
 A virtual cluster of Slurm (see tests/slurm/cluster.py: root, and the packages of .ci/slurm) runs
 them as steps of one job, in turns, from srun to its end: a hello of mpi4py, one that imports torch
-as every training does, a search of eight evaluations, a training of eight steps.
+and makes an optimizer as every training does, a search of eight evaluations, a training of eight
+steps.
 
 `search_over_hello_s`, `train_over_hello_s`: medians of the differences of neighbours.
-`train_over_torch_s`: beyond the hello that imports torch.
+`train_over_torch_s`: beyond the hello with torch and an optimizer, which is what we add.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tests.slurm.cluster import Cluster, why_not
 PAIRS = 5
 BIN = Path(sys.executable).parent
 HELLO = "from mpi4py import MPI; MPI.COMM_WORLD.barrier()"
+TORCH = f"{HELLO}; import torch; torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])"
 TINY = """
 run_dir = "runs/{number}"
 [task]
@@ -60,7 +62,7 @@ timed() {{
 }}
 for number in $(seq {pairs}); do
     timed hello srun --mpi=pmix python -c '{hello}'
-    timed torch srun --mpi=pmix python -c 'import torch; {hello}'
+    timed torch srun --mpi=pmix python -c '{torch}'
     timed search srun --mpi=pmix hpctrain search "search-$number.toml"
     timed train srun --mpi=pmix hpctrain train "$number.toml"
 done
@@ -79,7 +81,9 @@ def main() -> None:
             (folder / f"search-{number}.toml").write_text(SEARCH.format(number=number))
         job = folder / "job.sh"
         root = Path(__file__).parents[1]
-        job.write_text(JOB.format(root=root, bin=BIN, prefix=sys.prefix, pairs=PAIRS, hello=HELLO))
+        job.write_text(
+            JOB.format(root=root, bin=BIN, prefix=sys.prefix, pairs=PAIRS, hello=HELLO, torch=TORCH)
+        )
         with Cluster(folder / "slurm", hosts=2) as slurm:
             slurm.wait(slurm.submit(job, folder=folder), timeout_s=900)
         took = times(folder / "times.txt")

@@ -14,6 +14,7 @@ from hpctrain.cluster.signals import deaf_at_exit, remembered
 from hpctrain.cluster.srun import mpi_flag
 from hpctrain.core.topology import Topology, plan_topology
 from hpctrain.errors import ConfigError, HpctrainError, LaunchError
+from hpctrain.mpi.manners import yield_if_crowded
 from hpctrain.runtime.alone import AloneWorld
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def connect() -> tuple[World, Launcher]:
     launcher = read_launcher(os.environ)
     if launcher.size is None or launcher.size == 1:
         return AloneWorld(), launcher
+    yield_if_crowded(os.environ, launcher.local_size, os.cpu_count() or 1)
     try:
         from hpctrain.mpi.world import MpiWorld
     except ImportError as error:

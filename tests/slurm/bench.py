@@ -34,12 +34,14 @@ class Bench:
     slurm: Cluster
     folder: Path
 
-    def hpctrain(self, *words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    def hpctrain(
+        self, *words: object, code: int = 0, timeout_s: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         path = f"{HPCTRAIN.parent}:{self.slurm.environment['PATH']}"
         env = self.slurm.environment | {"PATH": path, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
             [str(HPCTRAIN), *map(str, words)], cwd=self.folder, env=env, capture_output=True,
-            text=True, timeout=60, check=False,
+            text=True, timeout=timeout_s, check=False,
         )  # fmt: skip
         assert done.returncode == code, done.stdout + done.stderr
         return done

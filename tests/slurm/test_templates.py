@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from hpctrain.storage.read import open_run
 from tests.metering.burning import Burning
-from tests.slurm.bench import SEARCH, Bench, steps_of
+from tests.slurm.bench import Bench, steps_of
 from tests.slurm.cluster import wait_for, why_not
 
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")]
@@ -31,34 +30,6 @@ def test_a_search_and_one_with_workers_of_two_ranks(bench: Bench) -> None:
         bench.ends(job)
         table = open_run(bench.folder / "runs" / name).table("candidate")
         assert sorted(table["number"]) == list(range(200))
-
-
-def test_a_chain_goes_on_over_three_wall_times_and_loses_nothing(bench: Bench) -> None:
-    slow = ["--set", "pace.step_s=0.02", "--set", "stop.steps=9000"]
-    job = bench.submit("run.toml", "--kind=chain", "--nodes=2", "--time=2:00", "--margin=40", *slow)
-    text = bench.ends(job, timeout_s=400)
-    assert text.count("stopped (SIGUSR1): saved") >= 1
-    run = open_run(bench.folder / "runs/train")
-    assert int(run.table("round")["steps"].sum()) >= 9000
-    states = [row[0] for row in bench.slurm.accounted(job, "State", "JobID") if row[1] == job]
-    assert states[-1] == "COMPLETED"
-    assert set(states[:-1]) == {"REQUEUED"}
-    losses = run.table("evaluation")["loss"]
-    assert np.isfinite(losses).all()
-
-
-def test_a_chain_of_a_search_evaluates_every_number_once(bench: Bench) -> None:
-    config = SEARCH.format(evaluations=300, more="").replace(":brief", ":slow_sphere")
-    (bench.folder / "search.toml").write_text(config)
-    job = bench.submit(
-        "search.toml", "--kind=chain", "--nodes=2", "--ranks-per-node=2", "--time=2:00",
-        "--margin=40", "--set", "search.stop.evaluations=12000",
-    )  # fmt: skip
-    text = bench.ends(job, timeout_s=400)
-    table = open_run(bench.folder / "runs/search").table("candidate")
-    done = table["number"][table["outcome"] == "done"]
-    assert sorted(done) == list(range(12000))
-    assert text.count("part ") >= 2
 
 
 def test_an_array_is_one_run_for_each_seed(bench: Bench) -> None:
