@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from hpctrain.cluster.jobs import site as site_file
 from hpctrain.cluster.jobs.render import Job, render
 from hpctrain.cluster.jobs.request import KINDS, Request, groups_of
 from hpctrain.cluster.jobs.site import (
@@ -26,6 +27,7 @@ from hpctrain.cluster.jobs.site import (
 from hpctrain.errors import ConfigError
 
 FOLDER = Path(__file__).parents[2] / "jobscripts"
+PAGES = Path(__file__).parents[2] / "docs" / "sites"
 GENERIC = read_site("generic")
 TRAIN = Job("my-run", "train", "run.toml", "runs/my-run", (), "pmix")
 SEARCH = Job("tune", "search", "search.toml", "runs/tune", (), "pmix")
@@ -193,6 +195,34 @@ def test_a_profile_that_makes_no_sense_is_refused_by_key(tmp_path: Path) -> None
     path.write_text('name = "x"\nabout = "y"\n[partitions.a]\nmax_time = "soon"\n')
     with pytest.raises(ConfigError, match=r"partitions\.a\.max_time: .soon. is not .*08:00:00"):
         read_site(str(path))
+
+
+@pytest.mark.parametrize("name", site_names())
+def test_every_profile_has_a_page_that_says_what_is_in_it(name: str) -> None:
+    site, page = read_site(name), (PAGES / f"{name}.md").read_text(encoding="utf-8")
+    assert page.startswith(f"# Site: {name}\n\nProfile `{name}`:")
+    assert len(page.splitlines()) <= 60
+    assert site.tested or "**Not tested**" in page
+    named = {
+        *site.partitions,
+        *([f"carbon = {site.energy.carbon:g}"] if site.energy.carbon else []),
+    }
+    assert {word for word in named if f"`{word}`" not in page} == set()
+    assert f"(sites/{name}.md)" in (PAGES.parent / "slurm.md").read_text(encoding="utf-8")
+
+
+def test_every_page_is_of_a_profile() -> None:
+    assert {path.stem for path in PAGES.glob("*.md")} == set(site_names())
+
+
+@pytest.mark.parametrize("name", site_names())
+def test_prices_and_carbon_of_a_profile_have_a_public_source(name: str) -> None:
+    text = (Path(site_file.__file__).parent / "sites" / f"{name}.toml").read_text(encoding="utf-8")
+    energy = text.partition("[energy]")[2].partition("\n[")[0]
+    numbers = read_site(name).energy
+    if any(number is not None for number in (numbers.tariff, numbers.carbon, numbers.pue)):
+        assert "https://" in energy
+        assert "read in" in energy
 
 
 @pytest.mark.parametrize("name", site_names())
