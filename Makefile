@@ -40,7 +40,7 @@ perun: setup      ## tests against the perun package, in an environment of its o
 	else echo "SKIPPED: perun cannot be installed here; tests/upstream_perun did not run"; fi
 
 test-slurm: setup ## submits every kind of job script to a Slurm of its own; see .ci/slurm
-	$(BIN)/python -m pytest tests/slurm -m slurm
+	$(BIN)/python -m pytest tests/slurm -m slurm -rs --durations=0
 
 demo: setup      ## train a small language model on four unequal islands, draw what happened, then tune it
 	@rm -rf runs/demo runs/search-demo

@@ -102,15 +102,19 @@ class Cluster:
     _daemons: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __enter__(self) -> Cluster:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start all daemons; if one does not, end the others and raise."""
         try:
             self._start()
         except BaseException:
             self.stop()
             raise
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.stop()
 
     @property
     def environment(self) -> dict[str, str]:
