@@ -223,6 +223,7 @@ def _add_worker(
 ) -> None:
     me, simulator = len(cluster.workers), cluster.simulator
     round = Round(model, cluster.method.gradients, cluster.method.overlap)
+    round.timed = cluster.method.local_steps.timed
     round.set_anchors([value.copy() for value in cluster.starts])
     worker = VirtualWorker(me, round, model, simulator, spend=lambda s: watts * s)
     notebook, journal = ListNotebook(), MemoryJournal()

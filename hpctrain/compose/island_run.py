@@ -194,6 +194,8 @@ class IslandRun:
                 journal=self.journal, full=config.runtime.record == "full", score=self.score,
             )  # fmt: skip
         session = Session(lockstep, driver, orders, self.notebook, self.clock.now_s, settings)
+        session.round.timed = self.method.local_steps.timed
+        session.round.seconds = session.phases.computed_s
         session.log.bytes_moved = lambda: (self.mailbox.bytes_sent, self.mailbox.bytes_received)
         return session
 

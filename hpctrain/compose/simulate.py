@@ -187,6 +187,7 @@ class Simulation:
                 task, _VirtualNotebook(self, me), me, rounds_between_evaluations(config)
             )
         round = Round(model, self.method.gradients, self.method.overlap)
+        round.timed = self.method.local_steps.timed
         round.set_anchors([model.read(fragment) for fragment in self.fragments])
         virtual = VirtualWorker(
             me, round, trainee, simulator, on_round=lambda order: self._at_round(me, order),

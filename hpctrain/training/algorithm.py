@@ -33,13 +33,14 @@ from hpctrain.training.messages import (
     Final,
     Fresh,
     Leave,
+    Members,
     Push,
     RoundTrained,
     TrainRound,
 )
 from hpctrain.training.methods import Method
 from hpctrain.training.rules.rule import Array, OuterState
-from hpctrain.training.state import HomeState, LearnerState, TrainingState
+from hpctrain.training.state import WINDOW, HomeState, LearnerState, TrainingState
 
 TIME_IS_UP = "time is up"
 
@@ -75,6 +76,7 @@ class IslandTraining:
         budget: Budget = Budget(),
         gate: Gate = ALWAYS_OPEN,
     ) -> None:
+        method = method.for_workers(num_workers)
         self.fragments = fragments
         self.budget = budget
         self._initial = initial
@@ -145,14 +147,16 @@ class IslandTraining:
             case Done(RoundTrained() as result):
                 yield from self._learner.trained(state.learner, result)
             case Received(sender, message):
-                yield from self._receive(state, sender, message)
+                yield from self._receive(state, sender, message, now_s)
             case StopRequested(reason):
                 yield from self._learner.stop(state.learner, reason)
             case PeerLost(worker):
-                yield from self._home.leave(state.home, worker)
+                yield from self._home.leave(state.home, worker, now_s)
                 yield from self._learner.lost(state.learner, worker)
             case TimerFired(name) if name == GATE_OPENS:
                 yield from self._gate_opens(state, now_s)
+            case TimerFired(name) if name.startswith(WINDOW):
+                yield from self._home.time_is_over(state.home, name, now_s)
             case TimerFired(name):
                 if self._time_is_up(now_s):  # a resumed run may still have an older timer
                     yield from self._home.spend_budget(state.home, name)
@@ -160,18 +164,21 @@ class IslandTraining:
                 raise TypeError(f"training does not know what to do about {event!r}")
 
     def _receive(
-        self, state: TrainingState, sender: WorkerId, message: object
+        self, state: TrainingState, sender: WorkerId, message: object, now_s: float
     ) -> Iterator[Command]:
         match message:
             case Push():
-                yield from self._home.push(state.home, sender, message)
+                yield from self._home.push(state.home, sender, message, now_s)
             case Fresh():
                 yield from self._learner.fresh(state.learner, message)
             case Leave():
-                yield from self._home.leave(state.home, sender)
+                yield from self._home.leave(state.home, sender, now_s)
             case Final():
                 yield from self._learner.final(state.learner, message)
+            case Members(workers):
+                yield from self._home.members(state.home, workers, now_s)
             case BudgetSpent():
+                yield from self._home.end(state.home, now_s)
                 yield from self._learner.budget_spent(state.learner, message)
             case _:
                 raise TypeError(f"training does not know the message {message!r} from {sender}")
@@ -183,12 +190,14 @@ class IslandTraining:
                 yield Finish()
                 return
             home.left, home.budget_spent, home.closed = [], False, False
+            home.ending = False
             learner.phase = "new"
         if self.budget.seconds is not None and 0 in home.outer:
             yield SetTimer(TIME_IS_UP, self.budget.seconds)
         if self.budget.energy is not None and 0 in home.outer:
             home.spent = max(home.spent, self.budget.energy.before)
             yield from self._home.check_energy(home)
+        yield from self._home.set_timers(home)
         if state.held:
             yield SetTimer(GATE_OPENS, now_s)
         if learner.phase == "new":

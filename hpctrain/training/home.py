@@ -1,28 +1,28 @@
 """The home of fragments: applies the outer rule to what arrives, and answers.
 
-Asynchronous methods apply each push as it arrives and answer its sender. Synchronous methods
+Asynchronous methods apply each push as it arrives and answer its sender; with a grace period they
+answer all together who arrive within it (arXiv 2401.09135, algorithm 2). Synchronous methods
 collect the pushes of a round, apply the rule to their mean in the order of workers (so that
-arrival order leaves no trace in the bits) and answer all. Who has left is no longer waited for.
+arrival order leaves no trace in the bits) and answer all. Who has left is no longer waited for,
+and with a quorum nobody is: who is late takes part in the next round.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 
-from hpctrain.core.events import Command, Note, Send, WorkerId
+from hpctrain.core.events import Command, Note, Send, SetTimer, WorkerId
 from hpctrain.training.fragments import Fragment
-from hpctrain.training.messages import BudgetSpent, Final, Fresh, Push
+from hpctrain.training.messages import BudgetSpent, Final, Fresh, Members, Push
 from hpctrain.training.methods import Method
-from hpctrain.training.rules.rule import Applied, Array, OuterRule
-from hpctrain.training.rules.sweep import measure
-from hpctrain.training.state import HomeState
+from hpctrain.training.state import HomeState, Window
+from hpctrain.training.updates import Updates, refused
 
 Commands = Iterator[Command]
-
-NOT_FINITE = "it is not finite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,17 @@ class Home:
     total_steps: int | None
     energy: EnergyBudget | None = None
 
-    def push(self, state: HomeState, sender: WorkerId, push: Push) -> Commands:
+    @property
+    def updates(self) -> Updates:
+        return Updates(self.fragments, self.method, self.num_workers)
+
+    def push(self, state: HomeState, sender: WorkerId, push: Push, now_s: float) -> Commands:
         """A push arrived."""
         if push.fragment == 0:
             state.spent += push.spent
             state.round_spent[sender] = push.spent
-        yield from self._take(state, sender, push)
+            self.method.local_steps.observe(state.paces, sender, push.speed)
+        yield from self._take(state, sender, push, now_s)
         yield from self.check_energy(state)
 
     def check_energy(self, state: HomeState) -> Commands:
@@ -65,32 +70,28 @@ class Home:
             yield Note("event", {"kind": "energy budget", "text": reason})
             yield from self.spend_budget(state, reason)
 
-    def _take(self, state: HomeState, sender: WorkerId, push: Push) -> Commands:
-        version = state.outer[push.fragment].version
-        if push.base_version > version:
-            yield self._refused(push, sender, version, "its base version is ahead of the home")
-            yield self._answer(state, push.fragment, sender)
-        elif self.method.synchronous:
-            rounds = state.collected.setdefault(push.fragment, {})
-            rounds.setdefault(push.round, {})[sender] = push
-            yield from self._merge_complete(state, push.fragment)
-        else:
-            yield from self._merge_one(state, sender, push)
-
-    def leave(self, state: HomeState, worker: WorkerId) -> Commands:
+    def leave(self, state: HomeState, worker: WorkerId, now_s: float) -> Commands:
         """A worker left, or was lost: nothing more will come from it."""
         if worker in state.left:
             return
         state.left.append(worker)
         for fragment in state.outer:
-            yield from self._merge_complete(state, fragment)
+            if self.method.synchronous:
+                yield from self._merge(state, fragment, now_s)
+            else:
+                yield from self._close_window(state, fragment, now_s)
         if len(state.left) == self.num_workers:
             yield from self.close(state)
 
     def close(self, state: HomeState) -> Commands:
         """Everyone has left: tell everyone how the fragments ended."""
+        for fragment, pool in state.pools.items():
+            if pool:  # of who was lost before its round was called
+                yield from self.updates.round(state, fragment, pool)
+        state.pools, state.members, state.windows = {}, {}, {}
         state.closed = True
         for fragment, outer in state.outer.items():
+            yield from self.updates.complete(state, fragment)
             steps, rounds = state.steps[fragment], state.rounds[fragment]
             final = Final(fragment, outer.version, steps, rounds, outer.theta.copy())
             for worker in range(self.num_workers):
@@ -105,118 +106,180 @@ class Home:
         for worker in range(self.num_workers):
             yield Send(worker, spent)
 
-    def _merge_one(self, state: HomeState, sender: WorkerId, push: Push) -> Commands:
-        outer = state.outer[push.fragment]
-        staleness = outer.version - push.base_version
-        state.steps[push.fragment] += push.steps
-        rule, weight = self._rule(self.fragments[push.fragment], staleness)
-        applied = rule.apply(outer, push.data, weight, self.fragments[push.fragment].bounds)
-        if applied is None:
-            yield self._refused(push, sender, outer.version, NOT_FINITE)
-        else:
-            outer.version += 1
-            yield self._merged(push, sender, outer.version, staleness, weight, applied)
-        yield self._answer(state, push.fragment, sender)
-        yield from self._check_budget(state, push.fragment)
+    def end(self, state: HomeState, now_s: float) -> Commands:
+        """The run's budget is spent: nobody is to be waited for with an answer."""
+        if self.method.synchronous:
+            return  # all workers hand in what they have, and that completes the round
+        state.ending = True
+        for fragment in list(state.windows):
+            yield from self._close_window(state, fragment, now_s)
 
-    def _merge_complete(self, state: HomeState, fragment: int) -> Commands:
+    def members(self, state: HomeState, workers: tuple[WorkerId, ...], now_s: float) -> Commands:
+        """The home of fragment 0 has called a round."""
+        if state.closed:
+            return
+        for fragment in state.outer:
+            if fragment != 0:
+                state.members.setdefault(fragment, []).append(workers)
+                yield from self._merge(state, fragment, now_s)
+
+    def set_timers(self, state: HomeState) -> Commands:
+        """Ask again for the timers of windows that were open when the run was saved."""
+        for fragment, window in state.windows.items():
+            yield SetTimer(window.timer(fragment), window.closes_s)
+
+    def time_is_over(self, state: HomeState, timer: str, now_s: float) -> Commands:
+        """The timer of a window fired; the window may have closed before."""
+        for fragment, window in list(state.windows.items()):
+            if window.timer(fragment) != timer:
+                continue
+            if self.method.synchronous:
+                yield from self._call_round(state, now_s)
+            else:
+                yield from self._close_window(state, fragment, now_s)
+
+    def _take(self, state: HomeState, sender: WorkerId, push: Push, now_s: float) -> Commands:
+        version = state.outer[push.fragment].version
+        if push.base_version > version:
+            yield refused(push, sender, version, "its base version is ahead of the home")
+            yield from self._answer(state, push.fragment, [sender], now_s)
+        elif self.method.synchronous:
+            if self.method.waiting.quorum is None:
+                rounds = state.collected.setdefault(push.fragment, {})
+                rounds.setdefault(push.round, {})[sender] = push
+            else:
+                state.pools.setdefault(push.fragment, {})[sender] = push
+            yield from self._merge(state, push.fragment, now_s)
+        elif self.method.waiting.grace_s > 0 and not state.ending:
+            yield from self._into_window(state, sender, push, now_s)
+        else:
+            yield from self.updates.one(state, sender, push)
+            yield from self._answer(state, push.fragment, [sender], now_s)
+            yield from self._check_budget(state, push.fragment)
+
+    # --- windows of asynchronous methods
+
+    def _into_window(
+        self, state: HomeState, sender: WorkerId, push: Push, now_s: float
+    ) -> Commands:
+        fragment = push.fragment
+        if fragment not in state.windows:
+            yield self._open_window(state, fragment, now_s)
+        window = state.windows[fragment]
+        window.senders.append(sender)
+        if self.method.waiting.group == "mean":
+            window.pushes[sender] = push
+        else:
+            yield from self.updates.one(state, sender, push)
+        yield from self._check_budget(state, fragment)
+        if all(worker in window.senders for worker in self._present(state)):
+            yield from self._close_window(state, fragment, now_s)
+
+    def _open_window(self, state: HomeState, fragment: int, now_s: float) -> SetTimer:
+        state.num_windows += 1
+        window = Window(state.num_windows, now_s + self.method.waiting.grace_s)
+        state.windows[fragment] = window
+        return SetTimer(window.timer(fragment), window.closes_s)
+
+    def _close_window(self, state: HomeState, fragment: int, now_s: float) -> Commands:
+        window = state.windows.pop(fragment, None)
+        if window is None:
+            return
+        if window.pushes:
+            yield from self.updates.together(state, fragment, window.pushes)
+            yield from self._check_budget(state, fragment)
+        yield from self._answer(state, fragment, window.senders, now_s)
+
+    # --- rounds of synchronous methods
+
+    def _merge(self, state: HomeState, fragment: int, now_s: float) -> Commands:
+        """Merge what is complete by now."""
+        if self.method.waiting.quorum is None:
+            yield from self._merge_complete(state, fragment, now_s)
+        elif fragment == 0:
+            yield from self._look_for_quorum(state, now_s)
+        else:
+            yield from self._merge_called(state, fragment, now_s)
+
+    def _merge_complete(self, state: HomeState, fragment: int, now_s: float) -> Commands:
         """Apply the oldest collected rounds of `fragment` for which nobody is missing any more."""
         rounds = state.collected.get(fragment, {})
         while rounds:
             number = min(rounds)
-            present = [w for w in range(self.num_workers) if w not in state.left]
-            if any(worker not in rounds[number] for worker in present):
+            if any(worker not in rounds[number] for worker in self._present(state)):
                 return
-            yield from self._merge_round(state, fragment, rounds.pop(number))
+            yield from self._merge_round(state, fragment, rounds.pop(number), number + 1, now_s)
 
-    def _merge_round(self, state: HomeState, fragment: int, pushes: dict[int, Push]) -> Commands:
-        outer = state.outer[fragment]
-        senders = sorted(pushes)
-        finite = [worker for worker in senders if _is_finite(pushes[worker].data)]
-        for worker in senders:
-            if worker not in finite:
-                yield self._refused(pushes[worker], worker, outer.version, NOT_FINITE)
-        first = pushes[senders[0]]
-        total = Push(
-            fragment, first.round, outer.version,
-            steps=sum(p.steps for p in pushes.values()),
-            tokens=sum(p.tokens for p in pushes.values()),
-            data=_mean([pushes[worker].data for worker in finite or senders]),
-        )  # fmt: skip
-        rule, weight = self._rule(self.fragments[fragment], 0)
-        applied = rule.apply(outer, total.data, weight, self.fragments[fragment].bounds)
-        if applied is None:
-            yield self._refused(total, -1, outer.version, "the mean is not finite")
-        else:
-            outer.version += 1
-            yield self._merged(total, -1, outer.version, 0, weight, applied)
-        state.steps[fragment] += total.steps
-        state.rounds[fragment] = total.round + 1
-        fresh = self._fresh(state, fragment)
-        for worker in senders:
-            yield Send(worker, fresh)
+    def _look_for_quorum(self, state: HomeState, now_s: float) -> Commands:
+        pool, present = state.pools.get(0, {}), self._present(state)
+        if not pool:
+            return
+        if all(worker in pool for worker in present):
+            yield from self._call_round(state, now_s)
+        elif len(pool) >= min(self._quorum, len(present)):
+            if self.method.waiting.grace_s == 0:
+                yield from self._call_round(state, now_s)
+            elif 0 not in state.windows:
+                yield self._open_window(state, 0, now_s)
 
-    def _rule(self, fragment: Fragment, staleness: int) -> tuple[OuterRule, float]:
-        if fragment.kind == "buffers":
-            rule, shared = self.method.buffer_rule()
-            return rule, 1.0 / self.num_workers if shared else 1.0
-        return self.method.rule, self.method.weight(self.num_workers, staleness)
+    @property
+    def _quorum(self) -> int:
+        quorum = self.method.waiting.quorum
+        assert quorum is not None
+        return ceil(quorum * self.num_workers) if isinstance(quorum, float) else quorum
+
+    def _call_round(self, state: HomeState, now_s: float) -> Commands:
+        """Merge fragment 0 from who is there, and tell the other homes who that is."""
+        state.windows.pop(0, None)
+        pool = state.pools.pop(0)
+        members = Members(tuple(sorted(pool)))
+        for home in sorted({fragment.home for fragment in self.fragments if fragment.index}):
+            yield Send(home, members)
+        yield from self._merge_round(state, 0, pool, state.rounds[0] + 1, now_s)
+
+    def _merge_called(self, state: HomeState, fragment: int, now_s: float) -> Commands:
+        called, pool = state.members.get(fragment, []), state.pools.setdefault(fragment, {})
+        while called:
+            if any(worker not in pool and worker not in state.left for worker in called[0]):
+                return
+            pushes = {worker: pool.pop(worker) for worker in called.pop(0) if worker in pool}
+            if pushes:
+                number = state.rounds[fragment] + 1
+                yield from self._merge_round(state, fragment, pushes, number, now_s)
+
+    def _merge_round(
+        self,
+        state: HomeState,
+        fragment: int,
+        pushes: dict[WorkerId, Push],
+        rounds: int,
+        now_s: float,
+    ) -> Commands:
+        yield from self.updates.round(state, fragment, pushes)
+        state.rounds[fragment] = rounds
+        yield from self._answer(state, fragment, sorted(pushes), now_s)
+
+    # --- answers
+
+    def _present(self, state: HomeState) -> list[WorkerId]:
+        return [worker for worker in range(self.num_workers) if worker not in state.left]
 
     def _check_budget(self, state: HomeState, fragment: int) -> Commands:
         limit = self.total_steps
         if fragment == 0 and limit is not None and state.steps[0] >= limit:
             yield from self.spend_budget(state, f"{limit} steps")
 
-    def _answer(self, state: HomeState, fragment: int, worker: WorkerId) -> Send:
-        return Send(worker, self._fresh(state, fragment))
-
-    def _fresh(self, state: HomeState, fragment: int) -> Fresh:
+    def _answer(
+        self, state: HomeState, fragment: int, workers: Collection[WorkerId], now_s: float
+    ) -> Commands:
         outer = state.outer[fragment]
         data = np.empty_like(outer.theta)
-        rule, _ = self._rule(self.fragments[fragment], 0)
-        rule.dispatch(outer, data)
-        return Fresh(fragment, outer.version, state.steps[fragment], data, state.spent)
+        self.updates.rule(fragment).dispatch(outer, data)
+        fresh = Fresh(fragment, outer.version, state.steps[fragment], data, state.spent)
+        for worker in workers:
+            steps = self._steps_of(state, worker, now_s) if fragment == 0 else None
+            yield Send(worker, fresh if steps is None else replace(fresh, next_steps=steps))
 
-    def _merged(
-        self, push: Push, sender: int, version: int, staleness: int, weight: float, did: Applied
-    ) -> Note:
-        row = _row(push, sender, version, staleness) | {"weight": weight, "refused": False}
-        row |= {"delta_norm": did.delta_norm, "momentum_norm": did.momentum_norm}
-        row |= {
-            "cosine": did.cosine,
-            "kept": did.kept,
-            "shrunk": did.shrunk,
-            "rotated": did.rotated,
-        }
-        return Note("outer_update", row)
-
-    def _refused(self, push: Push, sender: int, version: int, reason: str) -> Note:
-        row = _row(push, sender, version, version - push.base_version)
-        return Note("outer_update", row | {"weight": 0.0, "refused": True, "reason": reason})
-
-
-def _row(push: Push, sender: int, version: int, staleness: int) -> dict[str, float]:
-    return {
-        "fragment": push.fragment,
-        "version": version,
-        "sender": sender,
-        "round": push.round,
-        "staleness": staleness,
-        "steps": push.steps,
-        "tokens": push.tokens,
-    }
-
-
-def _is_finite(data: Array) -> bool:
-    return measure(data, data, 0, data.size).finite
-
-
-def _mean(parts: list[Array]) -> Array:
-    """The mean of arrays of shape (P,), added up in the order given."""
-    if len(parts) == 1:
-        return parts[0]
-    total = parts[0].copy()
-    for part in parts[1:]:
-        total += part
-    total *= np.float32(1.0 / len(parts))
-    return total
+    def _steps_of(self, state: HomeState, worker: WorkerId, now_s: float) -> int | None:
+        method = self.method
+        return method.local_steps.steps(state.paces, worker, method.sync_every, now_s, state.left)

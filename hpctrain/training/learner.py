@@ -2,7 +2,8 @@
 
 Without overlap a worker waits for the answers of all homes; with overlap the next round is ordered
 at once, each fragment is merged when its answer arrives, and only the round after that waits for
-it.
+it. With a delay (`co2`) the next round is ordered at once too, but it starts from the merged
+parameters as they were a round ago, and so waits only for the answers to the push before the last.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Learner:
     def start(self, state: LearnerState) -> Commands:
         """Begin, or begin again after the end of a run whose budget was raised."""
         state.stopping, state.last_round = False, None
+        state.unmerged, state.queues = 0, {}
         state.phase = "training"
         yield from self._order(state)
 
@@ -48,7 +50,10 @@ class Learner:
         if result.steps > 0:
             yield from self._push(state, result)
             state.round += 1
-        if result.steps > 0 and self.method.synchronous:
+        if result.steps > 0 and self.method.delay:
+            state.phase = "waiting"
+            yield from self._go_on_late(state)
+        elif result.steps > 0 and self.method.synchronous:
             state.phase = "waiting"
         elif state.phase == "leaving" or self._is_last(state):
             yield from self._leave(state)
@@ -62,6 +67,13 @@ class Learner:
         if fresh.fragment not in state.awaiting:
             return
         state.awaiting.remove(fresh.fragment)
+        if fresh.next_steps is not None:
+            state.steps = fresh.next_steps
+        if self.method.delay:
+            state.queues.setdefault(fresh.fragment, []).append(fresh)
+            if state.phase == "waiting":
+                yield from self._go_on_late(state)
+            return
         state.versions[fresh.fragment] = fresh.version
         state.global_steps = max(state.global_steps, fresh.global_steps)
         state.spent = max(state.spent, fresh.spent)
@@ -101,7 +113,7 @@ class Learner:
         if len(state.finals) == len(self.fragments):
             state.phase = "finished"
             yield Do(AdoptFinal(state.global_steps, state.finals))
-            state.finals = {}
+            state.finals, state.queues, state.unmerged = {}, {}, 0
             yield Finish()
 
     def lost(self, state: LearnerState, worker: WorkerId) -> Commands:
@@ -114,21 +126,41 @@ class Learner:
             yield Cancel(text)
             yield Finish()
 
-    def _order(self, state: LearnerState) -> Commands:
+    def _go_on_late(self, state: LearnerState) -> Commands:
+        """With a delay: order the next round, if the answers that it starts from are here."""
+        again: tuple[int, ...] = ()
+        if state.unmerged <= self.method.delay:
+            again = tuple(fragment.index for fragment in self.fragments)
+        else:
+            if any(not state.queues.get(fragment.index) for fragment in self.fragments):
+                return
+            state.unmerged -= 1
+            for index, queue in state.queues.items():
+                fresh = queue.pop(0)
+                state.arrived[index], state.versions[index] = fresh.data, fresh.version
+                state.global_steps = max(state.global_steps, fresh.global_steps)
+                state.spent = max(state.spent, fresh.spent)
+        state.phase = "training"
+        yield from self._order(state, again)
+
+    def _order(self, state: LearnerState, again: tuple[int, ...] = ()) -> Commands:
         """Order the next round; when the run ends, one of no steps: the last merge is still due."""
         adopt, state.arrived = state.arrived, {}
+        expects = () if self.method.delay else tuple(state.awaiting)
         yield Do(
             TrainRound(
                 state.round,
-                0 if self._is_last(state) else self.method.sync_every,
+                0 if self._is_last(state) else state.steps or self.method.sync_every,
                 min(state.versions),
                 state.global_steps,
                 adopt,
-                tuple(state.awaiting),
+                expects,
+                again,
             )
         )
 
     def _push(self, state: LearnerState, result: RoundTrained) -> Commands:
+        speed = result.steps / result.seconds if result.seconds > 0 else 0.0
         for fragment in self.fragments:
             push = Push(
                 fragment.index,
@@ -138,9 +170,12 @@ class Learner:
                 result.tokens,
                 result.data[fragment.index],
                 result.spent if fragment.index == 0 else 0.0,
+                speed if fragment.index == 0 else 0.0,
             )
             yield Send(fragment.home, push)
-        state.awaiting = [fragment.index for fragment in self.fragments]
+        pushed = [fragment.index for fragment in self.fragments]
+        state.awaiting = state.awaiting + pushed if self.method.delay else pushed
+        state.unmerged += self.method.delay > 0
 
     def _leave(self, state: LearnerState) -> Commands:
         state.phase = "left"

@@ -21,7 +21,7 @@ class Push:
     `data` is the pseudo-gradient `theta_start - theta_end`; of a buffer fragment the values
     themselves; for `ddp` the gradient of one step. `base_version` is the home's version that the
     round started from. `spent` is the energy of the round, in the unit of the budget; it is told
-    with fragment 0.
+    with fragment 0, and so is `speed`: steps per second of computing, 0 where nobody asks.
     """
 
     fragment: int
@@ -31,6 +31,7 @@ class Push:
     tokens: int
     data: Array
     spent: float = 0.0
+    speed: float = 0.0
 
 
 @plain
@@ -38,7 +39,8 @@ class Push:
 class Fresh:
     """Home to worker: the fragment to go on from, after `global_steps` of all workers.
 
-    `spent` is the energy of all of them until then, as far as the home of fragment 0 knows.
+    `spent` is the energy of all of them until then, as far as the home of fragment 0 knows. It may
+    also tell the inner steps of the worker's rounds from now on.
     """
 
     fragment: int
@@ -46,6 +48,19 @@ class Fresh:
     global_steps: int
     data: Array
     spent: float = 0.0
+    next_steps: int | None = None
+
+
+@plain
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Home of fragment 0 to the others: whose pushes make the next round, with a quorum.
+
+    So a round is of the same workers in all fragments, and nobody can wait for a home that waits
+    for somebody who waits for another home.
+    """
+
+    workers: tuple[int, ...]
 
 
 @plain
@@ -89,7 +104,8 @@ class TrainRound:
     `version` is the oldest base version among the fragments. With overlap, `expects` names the
     fragments whose answers are still under way: each comes as an `Adopt`, and the round does not
     end before they are merged (a pseudo-gradient taken from the old start would count the last
-    round twice).
+    round twice). `again` names fragments that are to be set back to what the last round started
+    from (`co2`, before the first mean is there).
     """
 
     round: int
@@ -98,6 +114,7 @@ class TrainRound:
     global_steps: int
     adopt: dict[int, Array]
     expects: tuple[int, ...]
+    again: tuple[int, ...] = ()
 
 
 @plain
@@ -134,7 +151,8 @@ class Initial:
 class RoundTrained:
     """Result of `TrainRound`: one array per fragment, as in `Push.data`.
 
-    `steps` may be fewer than ordered; `spent` is the energy since the last round.
+    `steps` may be fewer than ordered; `spent` is the energy since the last round. `seconds` of
+    computing are told where local steps depend on them.
     """
 
     round: int
@@ -142,3 +160,4 @@ class RoundTrained:
     tokens: int
     data: list[Array]
     spent: float = 0.0
+    seconds: float = 0.0

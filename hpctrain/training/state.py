@@ -7,8 +7,13 @@ from typing import Literal
 
 from hpctrain.core.events import WorkerId
 from hpctrain.core.plain import plain
-from hpctrain.training.messages import Adopt, Push, TrainRound
+from hpctrain.training.guard import Lengths
+from hpctrain.training.local_steps import Paces
+from hpctrain.training.messages import Adopt, Fresh, Push, TrainRound
 from hpctrain.training.rules.rule import Array, OuterState
+from hpctrain.training.weights import PushCounts
+
+WINDOW = "window"
 
 Phase = Literal["new", "training", "waiting", "leaving", "left", "finished"]
 
@@ -21,6 +26,9 @@ class LearnerState:
     `training`: a round is under way; `waiting`: it is pushed and answers are missing; `leaving`:
     the round in progress is being cut short; `left`: every home was told; `finished`: all final
     fragments are here.
+    `steps` are those of the next round, as told; 0: sync_every.
+    With a delay, `unmerged` counts own pushes whose mean no round has started from, and `queues`
+    holds the answers to them, by fragment.
     """
 
     phase: Phase
@@ -33,6 +41,27 @@ class LearnerState:
     stopping: bool = False
     last_round: int | None = None
     spent: float = 0.0
+    steps: int = 0
+    unmerged: int = 0
+    queues: dict[int, list[Fresh]] = field(default_factory=dict)
+
+
+@plain
+@dataclass(slots=True)
+class Window:
+    """A time in which a home waits for more: to answer together, or to complete a quorum.
+
+    `senders` are to be answered when it closes; their `pushes` are here if they are merged then.
+    """
+
+    number: int
+    closes_s: float
+    senders: list[WorkerId] = field(default_factory=list)
+    pushes: dict[WorkerId, Push] = field(default_factory=dict)
+
+    def timer(self, fragment: int) -> str:
+        """The name of its timer, which no other window has."""
+        return f"{WINDOW} {fragment}/{self.number}"
 
 
 @plain
@@ -46,6 +75,9 @@ class HomeState:
     of fragment 0 knows it.
     `collected` are pushes of synchronous rounds that are not complete: fragment -> round -> worker
     -> push.
+    With a quorum they are in `pools`, fragment -> worker -> push; `members` are rounds that the
+    home of fragment 0 has called and that are not merged here yet. `windows` are open, by fragment.
+    `ending`: the run's budget is spent, no window opens any more.
     """
 
     outer: dict[int, OuterState]
@@ -57,6 +89,14 @@ class HomeState:
     closed: bool = False
     spent: float = 0.0
     round_spent: dict[WorkerId, float] = field(default_factory=dict)
+    windows: dict[int, Window] = field(default_factory=dict)
+    num_windows: int = 0
+    pools: dict[int, dict[WorkerId, Push]] = field(default_factory=dict)
+    members: dict[int, list[tuple[WorkerId, ...]]] = field(default_factory=dict)
+    ending: bool = False
+    tallies: dict[int, PushCounts] = field(default_factory=dict)
+    lengths: dict[int, Lengths] = field(default_factory=dict)
+    paces: Paces = field(default_factory=Paces)
 
 
 @plain

@@ -40,6 +40,12 @@ class Phases:
             sums[self.current] = sums.get(self.current, 0.0) + perf_counter() - self._since
         return {phase: round(seconds * 1e9) for phase, seconds in sums.items()}
 
+    def computed_s(self) -> float:
+        """Seconds of computing since the last lap."""
+        self.enter(self.current)
+        with self._lock:
+            return self._spent.get("compute", 0.0)
+
     def saved(self) -> dict[str, dict[Phase, float]]:
         """What a checkpoint keeps of the clock, so that no second is lost to a resume."""
         self.enter(self.current)

@@ -6,6 +6,7 @@ the orders of `training`, but neither clock, nor messages, nor who takes the ste
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -75,6 +76,7 @@ class EndedRound:
     tokens: int
     readings: list[Reading]  # one per fragment
     spent: float = 0.0
+    seconds: float = 0.0
 
     def ready(self) -> bool:
         """Is everything there?"""
@@ -88,6 +90,10 @@ class Round:
         model: the worker's replica.
         gradients: the method is `ddp`: arrays are gradients, there is no anchor.
         overlap: keep what is needed to merge while a round goes on.
+
+    Attributes:
+        seconds: seconds of computing in the round that ends, asked for where `timed`.
+        timed: whether results tell them.
     """
 
     def __init__(self, model: ModelPort, gradients: bool, overlap: bool) -> None:
@@ -95,6 +101,8 @@ class Round:
         self.gradients = gradients
         self.overlap = overlap
         self.state = RoundState()
+        self.timed = False
+        self.seconds: Callable[[], float] = lambda: 0.0
 
     def set_anchors(self, values: list[Array]) -> None:
         """Say what the model holds at the start: one array per fragment."""
@@ -109,6 +117,8 @@ class Round:
         state.global_steps = order.global_steps
         for index, data in order.adopt.items():
             self._write(index, data)
+        for index in order.again:
+            self._write(index, state.anchors[index])
 
     def merge(self, order: Adopt) -> None:
         """Merge a fresh fragment and keep the steps taken since the push: fresh + (now - then)."""
@@ -146,15 +156,16 @@ class Round:
         if gradients:
             data = [model.read_gradients(fragment) for fragment in fragments]
             return RoundTrained(order.round, 1, tokens, data, spent)
+        seconds = self._seconds()
         data = [self._learned(f, model.read(f)) for f in fragments] if steps else []
-        return RoundTrained(order.round, steps, tokens, data, spent)
+        return RoundTrained(order.round, steps, tokens, data, spent, seconds)
 
     def end(self, spent: float = 0.0) -> EndedRound:
         """The round is over, but what it learned is only on its way: see `result_of`."""
         order, steps, tokens = self._over()
         fragments = self.model.fragments if steps else ()
         readings = [self.model.begin_read(fragment) for fragment in fragments]
-        return EndedRound(order, steps, tokens, readings, spent)
+        return EndedRound(order, steps, tokens, readings, spent, self._seconds())
 
     def result_of(self, ended: EndedRound) -> RoundTrained:
         """What `ended` learned; waits for it. No order may be carried out in between."""
@@ -162,7 +173,12 @@ class Round:
             self._learned(fragment, reading.array())
             for fragment, reading in zip(self.model.fragments, ended.readings, strict=False)
         ]
-        return RoundTrained(ended.order.round, ended.steps, ended.tokens, data, ended.spent)
+        return RoundTrained(
+            ended.order.round, ended.steps, ended.tokens, data, ended.spent, ended.seconds
+        )
+
+    def _seconds(self) -> float:
+        return self.seconds() if self.timed else 0.0
 
     def _over(self) -> tuple[TrainRound, int, int]:
         """The order, steps and tokens of the round in progress, which is no longer."""

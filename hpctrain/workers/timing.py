@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hpctrain.training.fragments import Fragment, TensorSlot
-from hpctrain.training.rules.rule import Applied, Bounds, OuterState
+from hpctrain.training.rules.rule import FRESH, Applied, Arrival, Bounds, OuterState
 from hpctrain.workers.reading import Array, Read, Reading
 
 
@@ -48,7 +48,14 @@ class TimingModel:
 class NoArithmetic:
     """An outer rule for fragments without numbers: takes what comes, changes nothing."""
 
-    def apply(self, state: OuterState, delta: Array, weight: float, bounds: Bounds) -> Applied:
+    def apply(
+        self,
+        state: OuterState,
+        delta: Array,
+        weight: float,
+        bounds: Bounds,
+        arrival: Arrival = FRESH,
+    ) -> Applied:
         return Applied(math.nan, math.nan, math.nan)
 
     def dispatch(self, state: OuterState, out: Array) -> None:

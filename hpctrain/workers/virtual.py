@@ -86,6 +86,7 @@ class VirtualWorker:
         self._on_round = on_round
         self._on_result = on_result
         self._spend = spend
+        round.seconds = self._computed_s
 
     def steps_done(self) -> int:
         """Inner steps completed by now, on the machine that is imagined."""
@@ -166,11 +167,14 @@ class VirtualWorker:
         if order is None or round.state.expects:
             return
         assert self.driver is not None
-        compute_s = state.taken * state.step_s
+        compute_s = self._computed_s()
         result = round.result(round.gradients and state.taken > 0, self._spend(compute_s))
         if result.steps:
             self._on_result(order, result, compute_s)
         self.driver.handle(Done(result), self._simulator.now_s())
+
+    def _computed_s(self) -> float:
+        return self.state.taken * self.state.step_s
 
     def _steps_at(self, now_s: float, whole: Callable[[float], int]) -> int:
         state = self.state

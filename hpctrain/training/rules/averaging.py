@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpctrain.training.rules.rule import Applied, Array, Bounds, OuterState
+from hpctrain.training.rules.rule import FRESH, Applied, Array, Arrival, Bounds, OuterState
 from hpctrain.training.rules.sweep import measure
 
 
@@ -20,7 +20,12 @@ class RunningAverage:
     """
 
     def apply(
-        self, state: OuterState, delta: Array, weight: float, bounds: Bounds
+        self,
+        state: OuterState,
+        delta: Array,
+        weight: float,
+        bounds: Bounds,
+        arrival: Arrival = FRESH,
     ) -> Applied | None:
         seen = measure(delta, state.theta, 0, delta.size)
         if not seen.finite:
@@ -37,7 +42,12 @@ class GradientMean:
     """`theta = weight value`: the mean gradient of one step is handed on as it is."""
 
     def apply(
-        self, state: OuterState, delta: Array, weight: float, bounds: Bounds
+        self,
+        state: OuterState,
+        delta: Array,
+        weight: float,
+        bounds: Bounds,
+        arrival: Arrival = FRESH,
     ) -> Applied | None:
         np.multiply(delta, np.float32(weight), out=state.theta)
         norm = measure(delta, delta, 0, delta.size).delta_norm

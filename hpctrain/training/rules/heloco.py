@@ -27,7 +27,15 @@ from typing import Literal
 
 import numpy as np
 
-from hpctrain.training.rules.rule import Applied, Array, Bounds, OuterState
+from hpctrain.training.rules.rule import (
+    FRESH,
+    Applied,
+    Array,
+    Arrival,
+    Bounds,
+    OuterState,
+    TensorCorrection,
+)
 from hpctrain.training.rules.sweep import (
     Geometry,
     Scratch,
@@ -89,27 +97,43 @@ class HeLoCo:
     correction: Correction | None = field(default_factory=Correction)
     whole_fragment: bool = False
     dispatch_lookahead: bool = True
+    diagnostics: bool = False
     scratch: Scratch = field(default_factory=Scratch, repr=False, compare=False)
 
     def apply(
-        self, state: OuterState, delta: Array, weight: float, bounds: Bounds
+        self,
+        state: OuterState,
+        delta: Array,
+        weight: float,
+        bounds: Bounds,
+        arrival: Arrival = FRESH,
     ) -> Applied | None:
         if self.whole_fragment:
             bounds = ((0, delta.size),)
         seen = [measure(delta, state.momentum, start, stop) for start, stop in bounds]
-        if not all(geometry.finite for geometry in seen):
+        total = _total(seen)
+        if not all(geometry.finite for geometry in seen) or total.delta_norm > arrival.longest:
             return None
         counts: dict[Verdict, int] = {"kept": 0, "shrunk": 0, "rotated": 0}
+        gone = 0.0  # <step, D> / lr over all tensors
+        tensors: list[TensorCorrection] = []
         for (start, stop), geometry in zip(bounds, seen, strict=True):
             verdict, a_d, a_m = self._coefficients(geometry, weight)
             counts[verdict] += 1
-            momentum_update(
+            along_d, along_m = momentum_update(
                 state.theta, state.momentum, delta, start, stop,
                 p=weight * a_d, q=weight * a_m, mu=self.mu, a=1.0 - self.mu, lr=self.lr,
                 scratch=self.scratch,
             )  # fmt: skip
-        total = _total(seen)
-        return Applied(total.delta_norm, total.momentum_norm, total.cosine, **counts)
+            gone += along_d * geometry.delta_norm**2 + along_m * geometry.dot
+            if self.diagnostics:
+                amount = _changed(geometry, a_d - 1.0, a_m)
+                tensors.append(TensorCorrection(geometry.cosine, verdict, amount))
+        squared = total.delta_norm**2
+        return Applied(
+            total.delta_norm, total.momentum_norm, total.cosine, **counts,
+            gain=gone / squared if squared > 0 else math.nan, tensors=tuple(tensors),
+        )  # fmt: skip
 
     def dispatch(self, state: OuterState, out: Array) -> None:
         if self.dispatch_lookahead:
@@ -131,3 +155,10 @@ def _total(parts: list[Geometry]) -> Geometry:
         math.sqrt(sum(part.momentum_norm**2 for part in parts)),
         sum(part.dot for part in parts),
     )
+
+
+def _changed(seen: Geometry, b_d: float, b_m: float) -> float:
+    """|b_d D + b_m m| / |D|: how much a correction changed; 0 where D is zero."""
+    norm_d, norm_m = seen.delta_norm, seen.momentum_norm
+    squared = (b_d * norm_d) ** 2 + 2 * b_d * b_m * seen.dot + (b_m * norm_m) ** 2
+    return math.sqrt(max(squared, 0.0)) / norm_d if norm_d > 0 else 0.0

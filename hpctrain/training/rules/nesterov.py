@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hpctrain.training.rules.rule import Applied, Array, Bounds, OuterState
+from hpctrain.training.rules.rule import FRESH, Applied, Array, Arrival, Bounds, OuterState
 from hpctrain.training.rules.sweep import Scratch, measure, momentum_update
 
 
@@ -29,17 +29,25 @@ class Nesterov:
     scratch: Scratch = field(default_factory=Scratch, repr=False, compare=False)
 
     def apply(
-        self, state: OuterState, delta: Array, weight: float, bounds: Bounds
+        self,
+        state: OuterState,
+        delta: Array,
+        weight: float,
+        bounds: Bounds,
+        arrival: Arrival = FRESH,
     ) -> Applied | None:
         size = delta.size
         seen = measure(delta, state.momentum, 0, size)
-        if not seen.finite:
+        if not seen.finite or seen.delta_norm > arrival.longest:
             return None
-        momentum_update(
+        moved = momentum_update(
             state.theta, state.momentum, delta, 0, size,
             p=weight, q=0.0, mu=self.mu, a=1.0, lr=self.lr, scratch=self.scratch,
         )  # fmt: skip
-        return Applied(seen.delta_norm, seen.momentum_norm, seen.cosine, kept=len(bounds))
+        return Applied(
+            seen.delta_norm, seen.momentum_norm, seen.cosine, kept=len(bounds),
+            gain=seen.gain(*moved),
+        )  # fmt: skip
 
     def dispatch(self, state: OuterState, out: Array) -> None:
         np.copyto(out, state.theta)

@@ -58,6 +58,11 @@ class Geometry:
     def finite(self) -> bool:
         return math.isfinite(self.delta_norm) and math.isfinite(self.dot)
 
+    def gain(self, along_d: float, along_m: float) -> float:
+        """<s, D> / |D|^2 of s = along_d D + along_m m; NaN where D is zero."""
+        squared = self.delta_norm**2
+        return along_d + along_m * self.dot / squared if squared > 0 else math.nan
+
 
 def measure(delta: Array, momentum: Array, start: int, stop: int) -> Geometry:
     """The geometry of `delta[start:stop]` and `momentum[start:stop]`, both of shape (P,).
@@ -89,11 +94,14 @@ def momentum_update(
     a: float,
     lr: float,
     scratch: Scratch,
-) -> None:
+) -> tuple[float, float]:
     """The update at the head of this file on `[start, stop)` of flat (P,) float32 arrays, in place.
 
     `q = 0` leaves out the term of the momentum altogether, so that a corrected rule that corrects
     nothing gives the bits of the uncorrected one.
+
+    Returns:
+        How far theta went, in learning rates, along D and along the momentum as it was before.
     """
     # Both lines of the update in terms of D and the new momentum: two products each.
     keep = mu + a * q  # m = keep m + gain D
@@ -101,6 +109,7 @@ def momentum_update(
     along_m = mu + (q / keep if q else 0.0)  # theta -= lr (along_d D + along_m m), m being new
     along_d = p - (q * gain / keep if q else 0.0)
     _sweep(theta, momentum, delta, start, stop, (keep, gain, -lr * along_d, -lr * along_m), scratch)
+    return along_d + along_m * gain, along_m * keep
 
 
 def _sweep(
@@ -133,3 +142,13 @@ def look_ahead(theta: Array, momentum: Array, *, lr: float, mu: float, out: Arra
         y = min(x + BLOCK, theta.size)
         np.multiply(momentum[x:y], step, out=out[x:y])
         np.subtract(theta[x:y], out[x:y], out=out[x:y])
+
+
+def add_scaled(target: Array, source: Array, factor: float, scratch: Scratch) -> None:
+    """`target = target + factor source` for flat (P,) float32 arrays, in place."""
+    f = np.float32(factor)
+    for x in range(0, target.size, BLOCK):
+        y = min(x + BLOCK, target.size)
+        t = scratch.t[: y - x]
+        np.multiply(source[x:y], f, t)
+        np.add(target[x:y], t, target[x:y])
