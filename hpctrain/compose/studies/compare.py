@@ -1,0 +1,149 @@
+"""Runs a study: tunes every method on every place with as many trials, then runs all seeds.
+
+Runs are spread over processes. What is tuned depends on nothing but the study: an interrupted one
+goes on with the same candidates.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import hpctrain as ht
+from hpctrain.compose.studies.one_run import Outcome, run_once
+from hpctrain.compose.studies.results import Results, key_of
+from hpctrain.config.study import Cell, Study, cells_of, range_of, settings_of
+from hpctrain.report.studies.records import StudyRecords, Tuned
+
+
+@dataclass
+class Comparison:
+    """One study, on this machine.
+
+    Attributes:
+        study: what is compared.
+        jobs: processes.
+        seen: told of each run that has ended: done, of how many, and what it was.
+    """
+
+    study: Study
+    jobs: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    seen: Callable[[int, int, str], None] = lambda done, total, what: None
+
+    def __post_init__(self) -> None:
+        self.results = Results(Path(self.study.run_dir))
+        self._done = 0
+
+    def run(self) -> StudyRecords:
+        """All of it; what is there already is not computed again."""
+        cells = cells_of(self.study)
+        with _workers(self.jobs) as pool:
+            with ThreadPoolExecutor(self.jobs) as tuners:
+                tuned = dict(
+                    zip(cells, tuners.map(lambda cell: self._tune(pool, cell), cells), strict=True)
+                )
+            runs = {
+                (cell, seed): self._start(pool, cell, seed, tuned[cell].value, "run")
+                for cell in cells
+                for seed in self.study.seeds
+            }
+            outcomes = {place: future.result() for place, future in runs.items()}
+        return StudyRecords(self.study, tuned, outcomes)
+
+    @property
+    def _total(self) -> int:
+        study = self.study
+        places = len(study.profiles) * len(study.data) * len(study.budgets)
+        num_tuned = sum(range_of(study, method) is not None for method in study.methods)
+        trials = num_tuned * study.tune.trials * len(study.tune.seeds)
+        return places * (trials + len(study.methods) * len(study.seeds))
+
+    def _tune(self, pool: ProcessPoolExecutor, cell: Cell) -> Tuned:
+        """Sequential trials: where the next is made depends on what came of the last."""
+        limits = range_of(self.study, cell.method)
+        if limits is None:
+            return Tuned(None, ())
+        trials: list[tuple[float, float]] = []
+        with tempfile.TemporaryDirectory(prefix="hpctrain-tune-") as folder:
+            asked = self.study.tune
+            search = ht.Search(
+                {"value": ht.Float(*limits, log=True)},
+                run_dir=f"{folder}/search", stop={"evaluations": asked.trials}, seed=0,
+                propagator="gaussian", options={"num_initial": max(3, asked.trials // 2)},
+                progress="none",
+            )  # fmt: skip
+            while (candidate := search.ask()) is not None:
+                value = float(f"{candidate['value']:.4g}")
+                loss = self._mean_loss(pool, cell, value)
+                trials.append((value, loss))
+                if math.isfinite(loss):
+                    search.tell(candidate, loss)
+                else:
+                    search.fail(candidate, "it diverged")
+            search.close()
+        finite = [trial for trial in trials if math.isfinite(trial[1])]
+        best = min(finite or trials, key=lambda trial: trial[1])
+        return Tuned(best[0], tuple(trials))
+
+    def _mean_loss(self, pool: ProcessPoolExecutor, cell: Cell, value: float) -> float:
+        runs = [self._start(pool, cell, seed, value, "trial") for seed in self.study.tune.seeds]
+        losses = [run.result().get("loss") for run in runs]
+        finite = [loss for loss in losses if loss is not None]
+        return fmean(finite) if len(finite) == len(losses) else math.inf
+
+    def _start(
+        self, pool: ProcessPoolExecutor, cell: Cell, seed: int, value: float | None, what: str
+    ) -> Future[Outcome]:
+        settings = settings_of(self.study, cell, seed, value)
+        key = key_of(settings)
+        known = self.results.get(key)
+        future: Future[Outcome] = Future()
+        name = f"{cell.method} on {cell.profile} {cell.data} {cell.budget}, seed {seed}"
+        if known is not None:
+            self._tell(name)
+            future.set_result(known)
+            return future
+        about = {"what": what, "profile": cell.profile, "data": cell.data, "budget": cell.budget,
+                 "method": cell.method, "seed": seed, "value": value}  # fmt: skip
+
+        def ended(run: Future[Outcome]) -> None:
+            try:
+                outcome = run.result()
+                self.results.put(key, about, outcome)
+            except BaseException as error:
+                future.set_exception(error)
+                return
+            self._tell(name)
+            future.set_result(outcome)
+
+        pool.submit(run_once, settings).add_done_callback(ended)
+        return future
+
+    def _tell(self, name: str) -> None:
+        self._done += 1
+        self.seen(self._done, self._total, name)
+
+
+def _workers(jobs: int) -> ProcessPoolExecutor:
+    """Fresh processes: what this one has loaded stays out of them."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_deaf)
+
+
+def _deaf() -> None:
+    """Ctrl-C goes to the whole group: it is the first process that stops the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def failures_of(outcomes: Iterable[Mapping[str, Any]]) -> Sequence[str]:
+    """What went wrong, each once."""
+    return tuple(dict.fromkeys(str(o["error"]) for o in outcomes if "error" in o))

@@ -1,0 +1,75 @@
+"""What a study has computed: one line of JSON for each run, written when it ends, never again.
+
+A run is known by a hash of all of its settings: a study that was interrupted, or whose file has
+grown, computes only what is not there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from hashlib import blake2b
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from hpctrain.errors import RunStoreError
+from hpctrain.storage.files import cannot_write
+
+FILE = "results.jsonl"
+
+
+def key_of(settings: Mapping[str, Any]) -> str:
+    """The same for the same run."""
+    text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
+    return blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+class Results:
+    """The file of one study; may be used by several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        self._lock = Lock()
+        self._known: dict[str, dict[str, Any]] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        if self._path.exists():
+            self._read()
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The outcome of a run that has been made; a failure is tried again."""
+        found = self._known.get(key)
+        return None if found is None or "error" in found else found
+
+    def put(self, key: str, about: Mapping[str, Any], outcome: Mapping[str, Any]) -> None:
+        """Keep it; on the disk when this returns.
+
+        Raises:
+            RunStoreError: if it cannot be written.
+        """
+        row = {"key": key, **about, **outcome}
+        line = (json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n").encode()
+        with self._lock:
+            try:
+                with self._path.open("ab") as file:
+                    file.write(line)
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise cannot_write(self._path, error) from error
+            self._known[key] = row
+
+    def _read(self) -> None:
+        data = self._path.read_bytes()
+        whole, newline, _torn = data.rpartition(b"\n")  # a kill may tear the last line
+        for number, line in enumerate(whole.splitlines(), 1):
+            try:
+                row = json.loads(line)
+                self._known[row["key"]] = row
+            except (ValueError, KeyError, TypeError):
+                raise RunStoreError(
+                    f"{self._path}: line {number} is damaged; without it the run is made again"
+                ) from None
+        if len(whole) + len(newline) < len(data):
+            os.truncate(self._path, len(whole) + len(newline))

@@ -1,0 +1,1 @@
+"""What a study found: means, spreads, paired differences, tables and a page."""
