@@ -52,7 +52,8 @@ def _outcome_of(run: Any) -> Outcome:
     finite = losses and all(math.isfinite(loss) for loss in losses.values())
     workers = range(len(run.identity["islands"]))
     first = updates["fragment"] == 0
-    accepted = first & ~updates["refused"]
+    refused = updates["refused"].astype(bool)
+    accepted = first & ~refused
     end_s = float(rounds["time_s"].max(initial=0.0))
     return {
         "losses": {name: _number(loss) for name, loss in losses.items()},
@@ -62,9 +63,9 @@ def _outcome_of(run: Any) -> Outcome:
         "virtual_s": end_s,
         "bytes": int(rounds["bytes_sent"].sum()),
         "updates": int(accepted.sum()),
-        "refused": int((first & updates["refused"]).sum()),
+        "refused": int((first & refused).sum()),
         "cosine": _number(_mean(updates["cosine"][accepted])),
-        **{name: int(updates[name][~updates["refused"]].sum())
+        **{name: int(updates[name][~refused].sum())
            for name in ("kept", "shrunk", "rotated")},
         "steps_by_worker": [int(rounds["steps"][rounds["worker"] == w].sum()) for w in workers],
         "idle": [_number(_share(rounds["wait_s"][rounds["worker"] == w].sum(), end_s))
