@@ -14,6 +14,7 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from hpctrain.config.study import Cell
 from hpctrain.report.figure import OPTIONS, WIDTH_IN
@@ -72,6 +73,9 @@ def draw_tuning(records: StudyRecords, group: Sequence[Cell]) -> Figure:
                 axes.plot(x, y, marker="o", markersize=3.5, label=cell.method,
                           **styles[cell.method])  # fmt: skip
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(records.study.tune.key)
         axes.set_ylabel("loss of the trials")
         axes.legend(ncols=2, fontsize=8)

@@ -1,0 +1,161 @@
+"""`hpctrain compare`: a study from its file to its tables, interrupted, repeated, and broken."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from hpctrain.cli import main
+from hpctrain.compose.studies.results import FILE, Results, key_of
+from hpctrain.config.study import cells_of, read_study, settings_of
+from hpctrain.errors import ConfigError, RunStoreError
+from hpctrain.report.studies.records import Tuned, spread_of
+
+STUDY = """
+run_dir = "{folder}/study"
+seeds = [1, 2]
+reference = "mla"
+[base]
+task.factory = "tests.programs.tiny_task:task"
+method.sync_every = 5
+evaluate.every_rounds = 5
+topology.data = "own"
+[tune]
+trials = 3
+[methods.mla]
+method.name = "mla"
+tune = [0.2, 2.0]
+[methods."sum of all"]
+method.name = "diloco"
+[profiles.uneven]
+simulate.step_s = [1.0, 3.0]
+[budgets.steps]
+stop.steps = 60
+[budgets.time]
+stop.minutes = 0.5
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY.format(folder=tmp_path))
+    return path
+
+
+def rows_of(path: Path) -> list[dict[str, object]]:
+    text = (path.parent / "study" / FILE).read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.slow
+def test_a_study_is_tuned_and_run_and_goes_on_where_it_was(study: Path) -> None:
+    done = CliRunner().invoke(main, ["compare", str(study), "--jobs", "2", "--html"])
+    assert done.exit_code == 0, done.output
+    rows = rows_of(study)
+    assert len(rows) == 2 * (3 + 2 + 2)  # budgets x (trials, seeds of each method)
+    document = json.loads((study.parent / "study" / "study.json").read_text())
+    cells = {(cell["method"], cell["budget"]): cell for cell in document["cells"]}
+    tuned = cells["mla", "steps"]
+    assert tuned["tuned"] == min(tuned["trials"], key=lambda trial: trial[1])[0]
+    assert cells["sum of all", "steps"]["tuned"] is None
+    mine, its = (cells[name, "steps"]["losses"] for name in ("sum of all", "mla"))
+    differences = [100 * (a / b - 1) for a, b in zip(mine, its, strict=True)]
+    expected = spread_of(differences)
+    assert math.isclose(cells["sum of all", "steps"]["against_reference_pct"], expected.mean)
+    steps = [row for row in rows if row["budget"] == "steps" and row["method"] == "mla"]
+    assert all(row["steps"] >= 60 for row in steps)  # type: ignore[operator]
+    assert all(row["virtual_s"] <= 31 for row in rows if row["budget"] == "time")  # type: ignore[operator]
+    page = (study.parent / "study" / "study.html").read_text()
+    assert "sum of all" in page
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
+
+    results = study.parent / "study" / FILE
+    lines = results.read_text().splitlines(keepends=True)
+    results.write_text("".join(lines[:9]) + lines[9][:30])  # killed while it wrote
+    again = CliRunner().invoke(main, ["compare", str(study), "--jobs", "2", "--quiet"])
+    assert again.exit_code == 0, again.output
+    assert key_losses(rows_of(study)) == key_losses(rows)
+
+
+def key_losses(rows: list[dict[str, object]]) -> dict[object, object]:
+    return {row["key"]: row["loss"] for row in rows}
+
+
+def test_seeds_of_the_tables_are_not_tuned_on(study: Path) -> None:
+    study.write_text(study.read_text().replace("trials = 3", "trials = 3\nseeds = [2]"))
+    with pytest.raises(ConfigError, match=r"tune.seeds: \[2\] are among seeds; tune on others"):
+        read_study(study)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('reference = "mla"', 'reference = "nobody"', "reference: 'nobody' is none of the methods"),
+        ("tune = [0.2, 2.0]", "tune = [2.0, 0.2]", "methods.mla.tune: .* the largest"),
+        ('name = "diloco"', 'name = "dilco"', "sum of all on uneven.*method.name.*dilco"),
+        ("stop.steps = 60", "evaluate.every_rounds = 1", "budgets.steps: has no end"),
+        ("stop.steps = 60", "stop.steps = 60\nseed = 3", "budgets.steps.seed: is the study's own"),
+        ("seeds = [1, 2]", "seeds = []", "seeds: "),
+        ("[base]", "[bsae]", "bsae"),
+    ],
+)  # fmt: skip
+def test_a_wrong_study_is_refused_before_anything_runs(
+    study: Path, old: str, new: str, said: str
+) -> None:
+    study.write_text(study.read_text().replace(old, new))
+    done = CliRunner().invoke(main, ["compare", str(study)])
+    assert done.exit_code == 2
+    assert re.search(said, done.output), done.output
+    assert not (study.parent / "study").exists()
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["compare", str(tmp_path / "none.toml")])
+    assert done.exit_code == 2
+    assert "no such file" in done.output
+
+
+def test_the_tuned_value_goes_over_everything(study: Path) -> None:
+    read = read_study(study)
+    cell = cells_of(read)[0]
+    values = settings_of(read, cell, seed=7, tuned=0.5)
+    assert values["method"] == {"sync_every": 5, "name": "mla", "outer_lr": 0.5}
+    assert values["seed"] == 7
+    assert key_of(values) != key_of(settings_of(read, cell, seed=8, tuned=0.5))
+
+
+def test_results_are_kept_and_failures_tried_again(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    results.put("a", {"seed": 1}, {"loss": 2.0})
+    results.put("b", {"seed": 2}, {"error": "out of luck"})
+    again = Results(tmp_path)
+    found = again.get("a")
+    assert found is not None
+    assert found["loss"] == 2.0
+    assert again.get("b") is None
+
+
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text('{"key": "a", "loss": 1}\n{nonsense}\n')
+    with pytest.raises(RunStoreError, match="line 2 is damaged"):
+        Results(tmp_path)
+
+
+def test_an_interval_is_students() -> None:
+    spread = spread_of([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert spread.mean == 3.0
+    half = 2.776445 * math.sqrt(2.5) / math.sqrt(5)
+    assert math.isclose(spread.high - spread.mean, half, rel_tol=1e-6)
+    assert not spread_of([1.0]).excludes_zero
+    assert spread_of([1.0, math.inf]).mean == math.inf
+
+
+def test_a_best_value_at_the_end_of_what_was_tried_is_told() -> None:
+    assert Tuned(0.1, ((0.1, 1.0), (0.5, 2.0), (2.0, 3.0))).at_edge
+    assert not Tuned(0.5, ((0.1, 3.0), (0.5, 2.0), (2.0, 3.0))).at_edge
