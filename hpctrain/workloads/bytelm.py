@@ -7,6 +7,7 @@ options = {width = 64, domains = ["network", "numbers"]}
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from hpctrain.config.section import (
     Section,
 )
 from hpctrain.core.seeds import stream
+from hpctrain.workloads.folder import HELD_OUT, TRAIN, folder_domains, read_folder_domain
 from hpctrain.workloads.options import checked_options, refuse_options
 from hpctrain.workloads.task import TaskContext
 from hpctrain.workloads.text import Bytes, available_domains, read_domain, standard_library
@@ -46,6 +48,7 @@ class ByteLmOptions(Section):
     clip_norm: PositiveFloat | None = 1.0
     warmup_steps: NonNegativeInt = 0
     cosine_steps: PositiveInt | None = None
+    folder: str = ""
     domains: Annotated[tuple[str, ...], Field(strict=False)] = ()
     evaluation_windows: PositiveInt = 64
 
@@ -57,7 +60,7 @@ def task(context: TaskContext) -> "ByteLmTask":
         ConfigError: one line for each option that is not allowed.
     """
     options = checked_options(ByteLmOptions, context)
-    available = available_domains()
+    available = folder_domains(Path(options.folder)) if options.folder else available_domains()
     refuse_options(context, _contradictions(options, available))
     return ByteLmTask(context, options, options.domains or available)
 
@@ -81,7 +84,7 @@ class ByteLmTask:
         self.scheduler = _scheduler(self.optimizer, options)
         self._options = options
         self._device = context.device
-        self._text = _training_text(context, domains, self.own_domain)
+        self._text = _training_text(context, options, domains, self.own_domain)
         self._data_seed = stream(context.seed, context.stream_id, "bytelm data")
         self._batches_drawn = 0
 
@@ -129,7 +132,7 @@ class ByteLmTask:
 
     @torch.no_grad()
     def _held_out_loss(self, domain: str) -> float:
-        _, text = read_domain(domain)
+        _, text = _read(self._options, domain)
         last = len(text) - self._options.context - 1
         starts = np.linspace(0, last, self._options.evaluation_windows).astype(np.int64)
         return float(self.loss(self._windows(text, starts)))
@@ -139,9 +142,20 @@ class ByteLmTask:
         return torch.from_numpy(text[places].astype(np.int64)).to(self._device)
 
 
+def _read(options: ByteLmOptions, domain: str) -> tuple[Bytes, Bytes]:
+    return (
+        read_folder_domain(Path(options.folder), domain) if options.folder else read_domain(domain)
+    )
+
+
 def _contradictions(options: ByteLmOptions, available: tuple[str, ...]) -> dict[str, str]:
     problems = {}
-    if not available:
+    if not available and options.folder:
+        problems["folder"] = (
+            f"{options.folder!r} has no text; give a folder with NAME{TRAIN} and NAME{HELD_OUT} for"
+            " each domain"
+        )
+    elif not available:
         problems["domains"] = (
             f"the sources of Python's standard library are not in {standard_library()}; use a"
             " Python that has them, or another task.factory"
@@ -184,10 +198,12 @@ def _scheduler(optimizer: torch.optim.Optimizer, options: ByteLmOptions) -> Lamb
     return LambdaLR(optimizer, factor)
 
 
-def _training_text(context: TaskContext, domains: tuple[str, ...], own_domain: str) -> Bytes:
+def _training_text(
+    context: TaskContext, options: ByteLmOptions, domains: tuple[str, ...], own_domain: str
+) -> Bytes:
     """The island's own domain, or its share of all domains."""
     if own_domain:
-        return read_domain(own_domain)[0]
-    text = np.concatenate([read_domain(domain)[0] for domain in domains])
+        return _read(options, own_domain)[0]
+    text = np.concatenate([_read(options, domain)[0] for domain in domains])
     pieces = np.split(text, range(_SHARD_BYTES, len(text), _SHARD_BYTES))
     return np.concatenate(pieces[context.island :: context.num_islands])

@@ -1,6 +1,7 @@
 """The built-in task: it learns, and its randomness is its own."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -151,3 +152,21 @@ def test_options_that_are_not_allowed_are_one_line_each() -> None:
     assert refused(domains=["poems"])[0].startswith(
         'run.toml: task.options.domains: no domain "poems"; allowed: network, markup'
     )
+
+
+def test_text_of_the_users_own_is_read_by_domain(tmp_path: Path) -> None:
+    for name, byte in (("noes", b"n"), ("yesses", b"y")):
+        (tmp_path / f"{name}.train.txt").write_bytes(byte * 500)
+        (tmp_path / f"{name}.held-out.txt").write_bytes(byte.upper() * 100)
+    (tmp_path / "half.train.txt").write_bytes(b"without the other half")
+    made = small(island=1, num_islands=2, data="own", options={"folder": str(tmp_path)})
+    assert made.domains == ("noes", "yesses")
+    assert set(made.next_batch().flatten().tolist()) == {ord("y")}
+    before = made.evaluate()["yesses"]
+    train(made, 30)
+    assert made.evaluate()["yesses"] != before
+
+
+def test_a_folder_without_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"task.options.folder: .* has no text; give a folder"):
+        small(options={"folder": str(tmp_path)})
