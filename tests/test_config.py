@@ -20,6 +20,7 @@ from hpctrain.config import (
     resolved_json,
     simulated_workers,
 )
+from hpctrain.config.method import DEFAULTS_BY_METHOD
 from hpctrain.errors import ConfigError
 
 Refused = Callable[..., list[str]]
@@ -73,6 +74,8 @@ def test_a_file_with_only_a_stop_is_completed(loaded: Callable[..., RunConfig]) 
         ("async_nesterov", 0.07, 50, False),
         ("mla", 0.7, 50, False),
         ("heloco", 0.7, 50, True),
+        ("co2", 1.0, 50, False),
+        ("fedbuff", 0.7, 50, False),
     ],
 )
 def test_defaults_depend_on_the_method(
@@ -99,8 +102,8 @@ def test_defaults_depend_on_the_method(
         ),
         (
             'method.name = "adam"',
-            'run.toml: method.name: "adam" is not allowed; give "ddp", "diloco",'
-            ' "async_nesterov", "mla" or "heloco"',
+            'run.toml: method.name: "adam" is not allowed; give "ddp", "diloco", "co2", "rda",'
+            ' "async_nesterov", "async_sgd", "delayed_nesterov", "fedbuff", "mla", "heloco" or',
         ),
         (
             "runtime.service_thread = 3",
@@ -157,6 +160,32 @@ def test_everything_wrong_is_said_at_once(refused: Refused) -> None:
             "method.arrival_weight",
             "nothing arrives late",
         ),
+        ("method.buffer_size = 3", "method.buffer_size", '"delayed_nesterov" or "fedbuff"'),
+        ("method.quorum = 2", "method.quorum", 'needs name = "diloco" or "rda"'),
+        ("method.quorum = 1.5", "method.quorum", "above 0 up to 1.0"),
+        ('method = {name = "diloco", grace_s = 1.0}', "method.grace_s", "or a quorum"),
+        ('method.group = "mean"', "method.group", "needs grace_s above 0"),
+        ('method = {name = "ddp", local_steps = "dylu"}', "method.local_steps", "several steps"),
+        ('method = {name = "rda", local_steps = "groups"}', "method.local_steps", "asynchronous"),
+        ("method.min_steps = 3", "method.min_steps", 'local_steps = "dylu" or "groups"'),
+        (
+            'method = {local_steps = "dylu", min_steps = 60}',
+            "method.min_steps",
+            "at most sync_every, 50",
+        ),
+        (
+            'method.local_steps = "dylu"\nruntime.record = "order"',
+            "method.local_steps",
+            "measured speeds cannot be repeated",
+        ),
+        ("method.shares = [1.0, 2.0]", "method.shares", '"rate_corrected"'),
+        (
+            'topology.islands = 3\nmethod = {arrival_weight = "rate_corrected", shares = [1, 2]}',
+            "method.shares",
+            "has 2 for 3 islands",
+        ),
+        ("method.co2.gap_penalty = 2.0", "method.co2", 'it needs name = "co2"'),
+        ('method = {name = "async_sgd", outer_momentum = 0.9}', "method.outer_momentum", "0.9 has"),
         ("topology.islands = [[0, 1], [1, 2]]", "topology.islands", "rank 1 more than once"),
         (
             "topology = {islands = [[0, 1], [2]], ranks_per_worker = 2}",
@@ -273,7 +302,7 @@ def test_keywords_that_are_wrong_are_named() -> None:
 
 
 @given(
-    method=st.sampled_from(["ddp", "diloco", "async_nesterov", "mla", "heloco"]),
+    method=st.sampled_from(sorted(DEFAULTS_BY_METHOD)),
     islands=st.sampled_from(["auto", "rank", 1, 3, [[0], [2, 1]]]),
     seed=st.integers(0, 2**63 - 1),
     jitter=st.floats(0, 1),

@@ -71,7 +71,7 @@ class IslandRun:
     def __post_init__(self) -> None:
         self._generators: Mapping[str, Any] = {}
         self.me = self.topology.worker_of(self.world.rank)
-        self.method = method_of(self.config)
+        self.method = method_of(self.config, self.topology)
         self.replica.plan(len(self.topology.workers), num_fragments_of(self.config))
         if self.resumed is None:
             self._share_the_model()

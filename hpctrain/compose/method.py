@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import inf
 from typing import TYPE_CHECKING
 
-from hpctrain.training.methods import Method, make_method
+from hpctrain.training.guard import Guard
+from hpctrain.training.local_steps import LocalSteps
+from hpctrain.training.methods import Method, Waiting, make_method
+from hpctrain.training.rules.age_adam import AgeAdam
+from hpctrain.training.rules.co2 import Co2
 from hpctrain.training.rules.heloco import Correction
+from hpctrain.training.weights import Weighing
 
 if TYPE_CHECKING:
     from hpctrain.config import RunConfig
+    from hpctrain.core.topology import Topology
+
+GROUPS_SPAN = 5  # FedCompass: the longest round has at most so many times the steps of the shortest
 
 
-def method_of(config: RunConfig) -> Method:
-    """The training method that `config` asks for."""
+def method_of(config: RunConfig, topology: Topology | None = None) -> Method:
+    """The training method that `config` asks for; `topology` matters only to shares of islands."""
     asked, heloco = config.method, config.method.heloco
+    lr, mu = asked.outer_lr, asked.outer_momentum
     return make_method(
         asked.name,
         sync_every=asked.sync_every,
-        outer_lr=asked.outer_lr,
-        outer_momentum=asked.outer_momentum,
+        outer_lr=lr,
+        outer_momentum=mu,
         overlap=asked.overlap,
-        arrival_weight=asked.arrival_weight,
+        weighing=Weighing(
+            asked.arrival_weight,
+            asked.staleness_power,
+            asked.weight_cap,
+            shares_of_workers(asked.shares, topology),
+        ),
         dispatch_lookahead=asked.dispatch_lookahead,
         correction=Correction(
             c_ok=heloco.c_ok,
@@ -35,7 +51,25 @@ def method_of(config: RunConfig) -> Method:
         ),
         corrected=heloco.correction,
         whole_fragment=heloco.scope == "whole",
+        buffer_size=0 if asked.buffer_size == "auto" else asked.buffer_size,
+        momentum_share=asked.momentum_share,
+        co2=Co2(lr, mu, asked.co2.gap_penalty, asked.co2.clip_threshold or inf),
+        age_adam=_age_adam(config),
+        waiting=Waiting(asked.grace_s, asked.group, asked.quorum),
+        local_steps=LocalSteps(
+            asked.local_steps, _min_steps(config), asked.local_steps_mean, asked.speed_reference
+        ),
+        guard=Guard(asked.guard_factor),
+        diagnostics=asked.diagnostics,
     )
+
+
+def shares_of_workers(shares: Sequence[float], topology: Topology | None) -> tuple[float, ...]:
+    """The shares of islands, divided among the workers of each."""
+    if not shares or topology is None:
+        return tuple(shares)
+    islands = [worker.island for worker in topology.workers]
+    return tuple(shares[island] / islands.count(island) for island in islands)
 
 
 def num_fragments_of(config: RunConfig) -> int | None:
@@ -45,3 +79,22 @@ def num_fragments_of(config: RunConfig) -> int | None:
         return asked
     whole = config.method.name == "heloco" and config.method.heloco.scope == "whole"
     return 1 if whole else None
+
+
+def _age_adam(config: RunConfig) -> AgeAdam:
+    asked = config.method.age_adam
+    return AgeAdam(
+        config.method.outer_lr,
+        config.method.outer_momentum,
+        asked.beta2,
+        asked.eps,
+        asked.alpha,
+        0.0 if asked.cutoff == "auto" else asked.cutoff,
+    )
+
+
+def _min_steps(config: RunConfig) -> int:
+    asked = config.method
+    if asked.min_steps != "auto":
+        return asked.min_steps
+    return -(-asked.sync_every // GROUPS_SPAN) if asked.local_steps == "groups" else 1

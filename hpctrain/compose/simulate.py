@@ -83,7 +83,7 @@ class Simulation:
         self.config = config
         self.num_workers = simulated_workers(config)
         self.topology = imagined_topology(config, self.num_workers)
-        self.method = method_of(config)
+        self.method = method_of(config, self.topology)
         if config.simulate.work == "timing":
             self.method = replace(self.method, rule=NoArithmetic())
         self.energy = imagined_energy(config)

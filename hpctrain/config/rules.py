@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from hpctrain.config.explain import shown
+from hpctrain.config.method_rules import method_problems
 from hpctrain.config.models import RunConfig
 
 Problem = tuple[str, str]
@@ -52,53 +53,6 @@ def search_problems(config: RunConfig) -> Iterator[Problem]:
         )
 
 
-def _heloco_section(config: RunConfig) -> Iterator[Problem]:
-    method = config.method
-    if "heloco" in method.model_fields_set and method.name != "heloco":
-        yield (
-            "method.heloco",
-            f'has no meaning with method.name = "{method.name}"; leave it out or use "heloco"',
-        )
-    if method.heloco.c_bad > method.heloco.c_ok:
-        yield (
-            "method.heloco.c_bad",
-            f"{method.heloco.c_bad} is not allowed; give at most c_ok, {method.heloco.c_ok}",
-        )
-
-
-def _ddp(config: RunConfig) -> Iterator[Problem]:
-    method = config.method
-    if method.name != "ddp":
-        return
-    if method.sync_every != 1:
-        yield (
-            "method.sync_every",
-            f"{method.sync_every} is not allowed with ddp, which averages the gradients of every"
-            ' step; leave it out, or use name = "diloco"',
-        )
-    for key, neutral in (("outer_lr", 1.0), ("outer_momentum", 0.0), ("num_fragments", "auto")):
-        value = getattr(method, key)
-        if value != neutral:
-            yield f"method.{key}", f"{shown(value)} has no meaning with ddp; leave it out"
-
-
-def _needs_asynchronous(config: RunConfig) -> Iterator[Problem]:
-    method = config.method
-    if not method.is_synchronous:
-        return
-    way_out = "leave it out, or use an asynchronous method (heloco, mla, async_nesterov)"
-    if method.overlap:
-        yield "method.overlap", f"true is not allowed with {method.name}; {way_out}"
-    if method.dispatch_lookahead:
-        yield "method.dispatch_lookahead", f"true is not allowed with {method.name}; {way_out}"
-    if method.arrival_weight != "base":
-        yield (
-            "method.arrival_weight",
-            f'"{method.arrival_weight}" has no meaning with {method.name}, where nothing arrives'
-            f" late; {way_out}",
-        )
-
-
 def _rank_lists(config: RunConfig) -> Iterator[Problem]:
     islands = config.topology.islands
     if not isinstance(islands, tuple):
@@ -141,7 +95,11 @@ def _one_per_island(config: RunConfig) -> Iterator[Problem]:
 
 def wrong_counts(config: RunConfig, num_islands: int) -> Iterator[Problem]:
     """Lists with one item per island, where `num_islands` is known."""
-    lists = (("topology.names", config.topology.names), ("pace.factors", config.pace.factors))
+    lists = (
+        ("topology.names", config.topology.names),
+        ("pace.factors", config.pace.factors),
+        ("method.shares", config.method.shares),
+    )
     for key, items in lists:
         if items and len(items) != num_islands:
             yield (
@@ -227,9 +185,7 @@ def _energy(config: RunConfig) -> Iterator[Problem]:
 
 
 _RULES: tuple[Callable[[RunConfig], Iterator[Problem]], ...] = (
-    _heloco_section,
-    _ddp,
-    _needs_asynchronous,
+    method_problems,
     _rank_lists,
     _one_rank_islands,
     _one_per_island,

@@ -16,6 +16,9 @@ CASES = {
     "heloco": ["method.name=heloco"],
     "overlap": ["method.name=mla", "method.overlap=true"],
     "ddp": ["method.name=ddp", "method.sync_every=1"],
+    "grace": ["method.name=delayed_nesterov", "method.grace_s=0.1"],
+    "quorum": ["method.name=rda", "method.quorum=2", "method.grace_s=0.02"],
+    "co2": ["method.name=co2", "method.outer_lr=0.5"],
 }
 
 
