@@ -14,6 +14,7 @@ from hpctrain.compose.evaluation import Evaluator, rounds_between_evaluations
 from hpctrain.compose.imagined import costs_of, imagined_topology, paces_of
 from hpctrain.compose.imagined_energy import imagined_energy
 from hpctrain.compose.method import method_of, num_fragments_of
+from hpctrain.compose.progress import progress_of
 from hpctrain.compose.recordings import FileJournal, record_initial, score_for
 from hpctrain.compose.saved_simulation import restore_simulation, save_simulation
 from hpctrain.compose.start import on_signals
@@ -39,6 +40,7 @@ from hpctrain.workers.rounds import ModelPort, Round
 from hpctrain.workers.timing import NoArithmetic, TimingModel, TrueSizes
 from hpctrain.workers.trainer import Trainer
 from hpctrain.workers.virtual import NoWork, Trainee, VirtualWorker
+from hpctrain.workloads.task import FollowsProgress
 
 if TYPE_CHECKING:
     from hpctrain.config import RunConfig
@@ -254,7 +256,10 @@ class Simulation:
         self.workers[me].virtual.round.state.tokens += tokens
 
     def _at_round(self, me: int, order: TrainRound) -> None:
-        evaluator = self.workers[me].evaluator
+        evaluator, task = self.workers[me].evaluator, self.workers[me].task
+        if isinstance(task, FollowsProgress):
+            now_s = self.simulator.now_s()
+            task.at_progress(progress_of(self.config, order.global_steps, now_s))
         if evaluator is not None:
             evaluator.at_round(order)
 

@@ -21,6 +21,7 @@ from hpctrain.compose.island_run import (
 )
 from hpctrain.compose.metering import energy_used, start_metering
 from hpctrain.compose.outcome import save_outcome, summarise
+from hpctrain.compose.progress import progress_of
 from hpctrain.compose.rank_meter import RankMeter
 from hpctrain.compose.recordings import journal_for, score_for
 from hpctrain.compose.start import (
@@ -46,6 +47,7 @@ from hpctrain.workers.generators import OwnGenerators
 from hpctrain.workers.replica import Replica
 from hpctrain.workers.session import RunStopped
 from hpctrain.workers.trainer import Trainer
+from hpctrain.workloads.task import FollowsProgress
 
 if TYPE_CHECKING:
     from hpctrain.cluster.launcher import Launcher
@@ -245,6 +247,8 @@ class TrainLoop:
         session = self.run_.session
         session.attach(self.task.optimizer)
         session.pauses_later = True
+        if isinstance(self.task, FollowsProgress):
+            session.lockstep.at_progress = self.task.at_progress
         session.on_round = self._at_round
         session.on_pause = self._at_pause
         if self._own_process:
@@ -263,6 +267,8 @@ class TrainLoop:
             self.meter.round_begins(order.round)
         if order.steps == 0:
             return
+        done = progress_of(self.config, order.global_steps, self.clock.now_s())
+        self.run_.session.lockstep.tell_progress(done)
         phases = self.run_.session.phases
         before = phases.enter("evaluate")
         self._last_losses = self.evaluator.at_round(order) or self._last_losses

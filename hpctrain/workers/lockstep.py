@@ -64,6 +64,9 @@ class SingleRank:
         return True
 
 
+PROGRESS_UNIT = 2.0**-40  # progress travels as a whole number of these, alike to all ranks
+
+
 class Word(IntEnum):
     """What the leader tells the other ranks to do."""
 
@@ -76,6 +79,7 @@ class Word(IntEnum):
     END = 6
     FROZEN = 7
     SPENT = 8
+    PROGRESS = 9
 
 
 class Lockstep:
@@ -91,6 +95,7 @@ class Lockstep:
     Attributes:
         spent: energy of this rank to date, in the unit of the budget; None on all ranks if there is
             nothing to tell.
+        at_progress: told how much of the run is done, on all ranks; None if nobody wants to know.
         waits: told when a rank that follows begins to wait for the leader's word, and when it came.
     """
 
@@ -106,6 +111,7 @@ class Lockstep:
         self._save = save
         self._average = average and group.size > 1 and not replica.sharded
         self.spent: Callable[[], float] | None = None
+        self.at_progress: Callable[[float], object] | None = None
         self.waits: Callable[[bool], object] = lambda waiting: None
         self._word = np.zeros(2, np.int64)
         self._flat: Array = np.empty(0, np.float32)
@@ -162,6 +168,13 @@ class Lockstep:
         self.say(Word.SPENT)
         return math.fsum(self.group.gather(self.spent()))
 
+    def tell_progress(self, done: float) -> None:
+        """Let all ranks of the worker know how much of the run is done, from 0 to 1."""
+        if self.at_progress is not None:
+            units = round(done / PROGRESS_UNIT)
+            self.say(Word.PROGRESS, units)
+            self.at_progress(units * PROGRESS_UNIT)
+
     def say(self, word: Word, argument: int = 0) -> None:
         """The leader's next word."""
         if self.group.size > 1:
@@ -195,6 +208,10 @@ class Lockstep:
             return
         if word is Word.SPENT:
             self.group.gather(0.0 if self.spent is None else self.spent())
+            return
+        if word is Word.PROGRESS:
+            if self.at_progress is not None:
+                self.at_progress(argument * PROGRESS_UNIT)
             return
         fragment = self.fragments[argument]
         match word:

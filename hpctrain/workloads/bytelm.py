@@ -6,9 +6,9 @@ options = {width = 64, domains = ["network", "numbers"]}
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -48,6 +48,7 @@ class ByteLmOptions(Section):
     clip_norm: PositiveFloat | None = 1.0
     warmup_steps: NonNegativeInt = 0
     cosine_steps: PositiveInt | None = None
+    cosine_over: Literal["steps", "run"] = "steps"
     folder: str = ""
     domains: Annotated[tuple[str, ...], Field(strict=False)] = ()
     evaluation_windows: PositiveInt = 64
@@ -81,7 +82,8 @@ class ByteLmTask:
             betas=(0.9, 0.95),
             weight_decay=options.weight_decay,
         )
-        self.scheduler = _scheduler(self.optimizer, options)
+        self._done = 0.0  # of the run's budget
+        self.scheduler = _scheduler(self.optimizer, options, lambda: self._done)
         self._options = options
         self._device = context.device
         self._text = _training_text(context, options, domains, self.own_domain)
@@ -124,11 +126,16 @@ class ByteLmTask:
         finally:
             self.model.train(was_training)
 
+    def at_progress(self, done: float) -> None:
+        """What `cosine_over = "run"` follows."""
+        self._done = done
+
     def state_dict(self) -> dict[str, Any]:
-        return {"batches_drawn": self._batches_drawn}
+        return {"batches_drawn": self._batches_drawn, "done": self._done}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._batches_drawn = int(state["batches_drawn"])
+        self._done = float(state.get("done", 0.0))
 
     @torch.no_grad()
     def _held_out_loss(self, domain: str) -> float:
@@ -163,6 +170,10 @@ def _contradictions(options: ByteLmOptions, available: tuple[str, ...]) -> dict[
     for domain in options.domains if available else ():
         if domain not in available:
             problems["domains"] = f'no domain "{domain}"; allowed: {", ".join(available)}'
+    if options.cosine_over == "run" and options.cosine_steps is not None:
+        problems["cosine_steps"] = (
+            f'{options.cosine_steps} has no meaning with cosine_over = "run"; leave one of them out'
+        )
     if options.width % options.num_heads:
         problems["width"] = (
             f"{options.width} is not allowed; give a multiple of num_heads, {options.num_heads}"
@@ -183,17 +194,21 @@ def _model(options: ByteLmOptions, context: TaskContext) -> ByteTransformer:
     return model.to(context.device)
 
 
-def _scheduler(optimizer: torch.optim.Optimizer, options: ByteLmOptions) -> LambdaLR | None:
-    warmup, cosine = options.warmup_steps, options.cosine_steps
-    if not warmup and cosine is None:
+def _scheduler(
+    optimizer: torch.optim.Optimizer, options: ByteLmOptions, done: Callable[[], float]
+) -> LambdaLR | None:
+    warmup, cosine, over_run = options.warmup_steps, options.cosine_steps, options.cosine_over
+    if not warmup and cosine is None and over_run != "run":
         return None
 
     def factor(step: int) -> float:
         """Linear to 1 over the warm-up, then half a cosine down to a tenth."""
         if step < warmup:
             return (step + 1) / warmup
-        done = min(1.0, (step - warmup) / cosine) if cosine else 0.0
-        return 0.55 + 0.45 * math.cos(math.pi * done)
+        part = min(1.0, (step - warmup) / cosine) if cosine else 0.0
+        if over_run == "run":
+            part = done()
+        return 0.55 + 0.45 * math.cos(math.pi * part)
 
     return LambdaLR(optimizer, factor)
 

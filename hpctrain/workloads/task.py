@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -113,6 +113,19 @@ class Task(Protocol):
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+@runtime_checkable
+class FollowsProgress(Protocol):
+    """What a task may have besides: it is told how much of the run's budget is spent.
+
+    A learning rate that follows it falls alike on all islands, however fast they are; one that
+    counts own steps is behind on slow islands, and at its end too early on fast ones.
+    """
+
+    def at_progress(self, done: float) -> None:
+        """At the beginning of each round, on all ranks alike: from 0 to 1 at the end of the run."""
+        ...
 
 
 TaskFactory = Callable[[TaskContext], Task]

@@ -9,7 +9,7 @@ import torch
 
 from hpctrain.errors import ConfigError
 from hpctrain.workloads.bytelm import task
-from hpctrain.workloads.task import Task, TaskContext
+from hpctrain.workloads.task import FollowsProgress, Task, TaskContext
 from hpctrain.workloads.text import DOMAINS
 
 SMALL = {"width": 16, "num_heads": 2, "num_layers": 1, "context": 16, "evaluation_windows": 4}
@@ -138,6 +138,29 @@ def test_the_learning_rate_warms_up_and_decays() -> None:
         train(made, 1)
     assert rates == pytest.approx([0.5, 1.0, 1.0, 0.55, 0.1, 0.1])
     assert small().scheduler is None
+
+
+def test_the_learning_rate_can_follow_the_whole_run() -> None:
+    made = small(options={"lr": 1.0, "warmup_steps": 1, "cosine_over": "run"})
+    assert made.scheduler is not None
+    assert isinstance(made, FollowsProgress)
+    rates = []
+    for done in (0.0, 0.0, 0.5, 1.0):
+        made.at_progress(done)
+        made.optimizer.step()
+        made.scheduler.step()
+        rates.append(made.optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([1.0, 1.0, 0.55, 0.1])
+    again = small(options={"lr": 1.0, "cosine_over": "run"})
+    again.load_state_dict(made.state_dict())
+    again.optimizer.step()
+    again.scheduler.step()
+    assert again.optimizer.param_groups[0]["lr"] == pytest.approx(0.1)
+
+
+def test_a_cosine_is_over_steps_or_over_the_run() -> None:
+    with pytest.raises(ConfigError, match=r"task\.options\.cosine_steps: 5 has no meaning with"):
+        small(options={"cosine_steps": 5, "cosine_over": "run"})
 
 
 def test_options_that_are_not_allowed_are_one_line_each() -> None:
