@@ -74,7 +74,7 @@ def test_a_file_with_only_a_stop_is_completed(loaded: Callable[..., RunConfig]) 
         ("async_nesterov", 0.07, 50, False),
         ("mla", 0.7, 50, False),
         ("heloco", 0.7, 50, True),
-        ("co2", 1.0, 50, False),
+        ("co2", 0.5, 50, False),
         ("fedbuff", 0.7, 50, False),
     ],
 )

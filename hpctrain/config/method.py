@@ -41,7 +41,7 @@ BUFFERED: frozenset[MethodName] = frozenset({"delayed_nesterov", "fedbuff"})
 DEFAULTS_BY_METHOD: Mapping[str, Mapping[str, Any]] = {
     "ddp": {"sync_every": 1, "outer_lr": 1.0, "outer_momentum": 0.0},
     "diloco": {"outer_lr": 0.7},
-    "co2": {"outer_lr": 1.0, "outer_momentum": 0.5},
+    "co2": {"outer_lr": 0.5, "outer_momentum": 0.5},
     "rda": {"outer_lr": 0.7},
     "async_nesterov": {"outer_lr": 0.07},
     "async_sgd": {"outer_lr": 1.0, "outer_momentum": 0.0},

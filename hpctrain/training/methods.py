@@ -41,7 +41,7 @@ SYNCHRONOUS: frozenset[MethodName] = frozenset({"ddp", "diloco", "co2", "rda"})
 DEFAULT_OUTER_LR: dict[MethodName, float] = {
     "ddp": 1.0,
     "diloco": 0.7,
-    "co2": 1.0,
+    "co2": 0.5,
     "rda": 0.7,
     "async_nesterov": 0.07,
     "async_sgd": 1.0,
