@@ -15,6 +15,7 @@ from hpctrain.compose.studies.results import FILE, Results, key_of
 from hpctrain.config.study import cells_of, read_study, settings_of
 from hpctrain.errors import ConfigError, RunStoreError
 from hpctrain.report.studies.records import Tuned, spread_of
+from tests.mpi.launching import ROOT
 
 STUDY = """
 run_dir = "{folder}/study"
@@ -159,3 +160,11 @@ def test_an_interval_is_students() -> None:
 def test_a_best_value_at_the_end_of_what_was_tried_is_told() -> None:
     assert Tuned(0.1, ((0.1, 1.0), (0.5, 2.0), (2.0, 3.0))).at_edge
     assert not Tuned(0.5, ((0.1, 3.0), (0.5, 2.0), (2.0, 3.0))).at_edge
+
+
+def test_the_example_of_the_docs_is_a_study(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "compare.md").read_text()
+    example = text.split("```\n")[1]
+    path = tmp_path / "study.toml"
+    path.write_text(example)
+    assert len(cells_of(read_study(path))) == 4
