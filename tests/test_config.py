@@ -184,6 +184,7 @@ def test_everything_wrong_is_said_at_once(refused: Refused) -> None:
             "method.shares",
             "has 2 for 3 islands",
         ),
+        ('method.domains = "least_visited"', "method.domains", 'needs topology.data = "own"'),
         ("method.co2.gap_penalty = 2.0", "method.co2", 'it needs name = "co2"'),
         ('method = {name = "async_sgd", outer_momentum = 0.9}', "method.outer_momentum", "0.9 has"),
         ("topology.islands = [[0, 1], [1, 2]]", "topology.islands", "rank 1 more than once"),

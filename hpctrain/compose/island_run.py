@@ -42,7 +42,8 @@ class IslandRun:
     """The objects of one rank, and what is done with them at the beginning and the end.
 
     `own_state` and `load_own_state` save and load what belongs to this rank besides the model;
-    `spent` is its energy to date, in the unit of the budget.
+    `spent` is its energy to date, in the unit of the budget; `num_domains` those of the task, where
+    workers change theirs.
     """
 
     config: RunConfig
@@ -64,6 +65,7 @@ class IslandRun:
     gate: Gate = ALWAYS_OPEN
     spent: Callable[[], float] | None = None
     save_failure: str | None = None
+    num_domains: int = 0
     session: Session = field(init=False)
     mailbox: ClosableMailbox = field(init=False)
     _service: ServiceThread | None = field(init=False, default=None)
@@ -71,7 +73,7 @@ class IslandRun:
     def __post_init__(self) -> None:
         self._generators: Mapping[str, Any] = {}
         self.me = self.topology.worker_of(self.world.rank)
-        self.method = method_of(self.config, self.topology)
+        self.method = method_of(self.config, self.topology, self.num_domains)
         self.replica.plan(len(self.topology.workers), num_fragments_of(self.config))
         if self.resumed is None:
             self._share_the_model()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
+from hpctrain.training.domains import Domains
 from hpctrain.training.guard import Guard
 from hpctrain.training.local_steps import LocalSteps
 from hpctrain.training.methods import Method, Waiting, make_method
@@ -21,8 +22,14 @@ if TYPE_CHECKING:
 GROUPS_SPAN = 5  # FedCompass: the longest round has at most so many times the steps of the shortest
 
 
-def method_of(config: RunConfig, topology: Topology | None = None) -> Method:
-    """The training method that `config` asks for; `topology` matters only to shares of islands."""
+def method_of(config: RunConfig, topology: Topology | None = None, num_domains: int = 0) -> Method:
+    """The training method that `config` asks for.
+
+    Args:
+        config: of the run.
+        topology: matters only to shares of islands, and to domains that workers change.
+        num_domains: of the task, where workers change theirs; see `num_domains_of`.
+    """
     asked, heloco = config.method, config.method.heloco
     lr, mu = asked.outer_lr, asked.outer_momentum
     return make_method(
@@ -61,6 +68,7 @@ def method_of(config: RunConfig, topology: Topology | None = None) -> Method:
         ),
         guard=Guard(asked.guard_factor),
         diagnostics=asked.diagnostics,
+        domains=_domains(num_domains, topology),
     )
 
 
@@ -79,6 +87,12 @@ def num_fragments_of(config: RunConfig) -> int | None:
         return asked
     whole = config.method.name == "heloco" and config.method.heloco.scope == "whole"
     return 1 if whole else None
+
+
+def _domains(num_domains: int, topology: Topology | None) -> Domains:
+    if not num_domains or topology is None:
+        return Domains()
+    return Domains(num_domains, tuple(w.island % num_domains for w in topology.workers))
 
 
 def _age_adam(config: RunConfig) -> AgeAdam:

@@ -335,6 +335,8 @@ def _of_a_script(config: RunConfig) -> RunConfig:
     unused += [
         f"runtime.{name}" for name in ("amp", "follow") if name in config.runtime.model_fields_set
     ]
+    if config.method.domains != "bound":
+        unused.append("method.domains")
     if unused:
         raise ConfigError(
             "\n".join(

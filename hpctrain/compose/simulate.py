@@ -19,7 +19,7 @@ from hpctrain.compose.recordings import FileJournal, record_initial, score_for
 from hpctrain.compose.saved_simulation import restore_simulation, save_simulation
 from hpctrain.compose.start import on_signals
 from hpctrain.compose.stores import open_store
-from hpctrain.compose.tasks import island_names, make_task
+from hpctrain.compose.tasks import change_domain, island_names, make_task, num_domains_of
 from hpctrain.config import simulated_workers
 from hpctrain.core.seeds import stream
 from hpctrain.errors import HpctrainError
@@ -85,12 +85,13 @@ class Simulation:
         self.config = config
         self.num_workers = simulated_workers(config)
         self.topology = imagined_topology(config, self.num_workers)
-        self.method = method_of(config, self.topology)
-        if config.simulate.work == "timing":
-            self.method = replace(self.method, rule=NoArithmetic())
         self.energy = imagined_energy(config)
         self._stop_reason: str | None = None
         self._first_task = self._make_task(0)
+        num_domains = num_domains_of(config, self._first_task)
+        self.method = method_of(config, self.topology, num_domains)
+        if config.simulate.work == "timing":
+            self.method = replace(self.method, rule=NoArithmetic())
         names = island_names(config, self.topology, self._first_task)
         self.topology = replace(self.topology, island_names=names)
         self._replica = Replica(self._first_task.model, config.method.buffers == "average")
@@ -260,6 +261,8 @@ class Simulation:
         if isinstance(task, FollowsProgress):
             now_s = self.simulator.now_s()
             task.at_progress(progress_of(self.config, order.global_steps, now_s))
+        if task is not None and order.domain is not None:
+            change_domain(task, order.domain)
         if evaluator is not None:
             evaluator.at_round(order)
 

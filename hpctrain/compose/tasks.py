@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpctrain.core.topology import Topology
+from hpctrain.errors import ConfigError
 from hpctrain.workloads.factory import resolve_factory
-from hpctrain.workloads.task import Task, TaskContext
+from hpctrain.workloads.task import ChangesDomain, Task, TaskContext
 
 if TYPE_CHECKING:
     from hpctrain.config import RunConfig
@@ -16,13 +17,14 @@ def make_task(config: RunConfig, topology: Topology, rank: int, device: str) -> 
     """Make the task that `config` names.
 
     Raises:
-        ConfigError: if it cannot be found, or does not take its options.
+        ConfigError: if it cannot be found, does not take its options, or cannot change its domain
+            where it has to.
     """
     worker = topology.worker_of(rank)
     peers = [w.id for w in topology.workers if w.island == worker.island]
     # Workers of one island draw different batches of the same data: they count as its ranks.
     ranks = [r for w in topology.workers if w.island == worker.island for r in w.ranks]
-    return resolve_factory(config.task.factory, config.source)(
+    task = resolve_factory(config.task.factory, config.source)(
         TaskContext(
             seed=config.seed,
             island=worker.island,
@@ -35,6 +37,23 @@ def make_task(config: RunConfig, topology: Topology, rank: int, device: str) -> 
             source=config.source,
         )
     )
+    if config.method.domains != "bound" and not isinstance(task, ChangesDomain):
+        raise ConfigError(
+            f'{config.source}: method.domains: "{config.method.domains}" needs a task with a method'
+            f" train_on(domain), which that of {config.task.factory} has not"
+        )
+    return task
+
+
+def num_domains_of(config: RunConfig, task: Task) -> int:
+    """Among how many domains workers change; 0 if they stay with their own."""
+    return 0 if config.method.domains == "bound" else len(task.domains)
+
+
+def change_domain(task: Task, domain: int) -> None:
+    """Train on the domain of this number from now on."""
+    if isinstance(task, ChangesDomain) and task.domains[domain] != task.own_domain:
+        task.train_on(task.domains[domain])
 
 
 def island_names(config: RunConfig, topology: Topology, task: Task) -> tuple[str, ...]:

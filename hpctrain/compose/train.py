@@ -33,7 +33,7 @@ from hpctrain.compose.start import (
     together,
 )
 from hpctrain.compose.stores import TimedNotebook, open_store
-from hpctrain.compose.tasks import island_names, make_task
+from hpctrain.compose.tasks import change_domain, island_names, make_task, num_domains_of
 from hpctrain.core.seeds import stream
 from hpctrain.errors import HpctrainError
 from hpctrain.report.console import seen_by
@@ -229,6 +229,7 @@ class TrainLoop:
             deadline_s=None if left_s is None else self.clock.now_s() + left_s,
             resumed=resumed,
             apply_owed_gradient=self.trainer.apply_owed_gradient,
+            num_domains=num_domains_of(config, self.task),
             **self._energy_of_the_run(),
         )  # fmt: skip
 
@@ -249,6 +250,7 @@ class TrainLoop:
         session.pauses_later = True
         if isinstance(self.task, FollowsProgress):
             session.lockstep.at_progress = self.task.at_progress
+        session.lockstep.at_domain = lambda domain: change_domain(self.task, domain)
         session.on_round = self._at_round
         session.on_pause = self._at_pause
         if self._own_process:
@@ -269,6 +271,8 @@ class TrainLoop:
             return
         done = progress_of(self.config, order.global_steps, self.clock.now_s())
         self.run_.session.lockstep.tell_progress(done)
+        if order.domain is not None:
+            self.run_.session.lockstep.tell_domain(order.domain)
         phases = self.run_.session.phases
         before = phases.enter("evaluate")
         self._last_losses = self.evaluator.at_round(order) or self._last_losses

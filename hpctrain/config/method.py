@@ -114,6 +114,7 @@ class MethodConfig(Section):
     min_steps: Literal["auto"] | PositiveInt = "auto"
     local_steps_mean: bool = False
     speed_reference: Literal["max", "p90"] = "max"
+    domains: Literal["bound", "least_visited"] = "bound"
     guard_factor: NonNegativeFloat = 100.0
     diagnostics: bool = False
     heloco: HelocoConfig = HelocoConfig()

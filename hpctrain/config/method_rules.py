@@ -59,7 +59,7 @@ _MEANINGS: tuple[Meaning, ...] = (
 
 def method_problems(config: RunConfig) -> Iterator[Problem]:
     """Everything in `[method]` that does not go together."""
-    for rule in (_heloco_section, _ddp, _needs_asynchronous, _means_nothing, _measured, _groups):
+    for rule in _RULES:
         yield from rule(config)
 
 
@@ -153,10 +153,39 @@ def _measured(config: RunConfig) -> Iterator[Problem]:
         )
 
 
-def _groups(config: RunConfig) -> Iterator[Problem]:
+def _domains(config: RunConfig) -> Iterator[Problem]:
+    if config.method.domains == "bound":
+        return
+    if config.topology.data != "own":
+        yield (
+            "method.domains",
+            '"least_visited" needs topology.data = "own": there are no domains to change otherwise',
+        )
+    if config.method.name == "ddp":
+        yield "method.domains", '"least_visited" is not allowed with ddp, which has no rounds'
+    if config.runtime.record == "full":
+        yield (
+            "method.domains",
+            '"least_visited" is not allowed with runtime.record = "full", which does not hold the'
+            ' domains; record "order"',
+        )
+
+
+def _min_steps(config: RunConfig) -> Iterator[Problem]:
     method = config.method
     if method.min_steps != "auto" and method.min_steps > method.sync_every:
         yield (
             "method.min_steps",
             f"{method.min_steps} is not allowed; give at most sync_every, {method.sync_every}",
         )
+
+
+_RULES: tuple[Callable[[RunConfig], Iterator[Problem]], ...] = (
+    _heloco_section,
+    _ddp,
+    _needs_asynchronous,
+    _means_nothing,
+    _measured,
+    _domains,
+    _min_steps,
+)

@@ -41,6 +41,7 @@ from hpctrain.training.messages import (
 from hpctrain.training.methods import Method
 from hpctrain.training.rules.rule import Array, OuterState
 from hpctrain.training.state import WINDOW, HomeState, LearnerState, TrainingState
+from hpctrain.training.updates import Updates
 
 TIME_IS_UP = "time is up"
 
@@ -80,11 +81,12 @@ class IslandTraining:
         self.fragments = fragments
         self.budget = budget
         self._initial = initial
+        self._method = method
         # After a synchronous round all learners know the same number of steps: they end at once.
         at_learners = budget.steps if method.synchronous else None
         at_homes = None if method.synchronous else budget.steps
         self._gate = gate
-        self._home = Home(fragments, method, num_workers, at_homes, budget.energy)
+        self._home = Home(Updates(fragments, method, num_workers), at_homes, budget.energy)
         self._learner = Learner(fragments, method, at_learners)
 
     def init(self, me: WorkerId) -> TrainingState:
@@ -94,9 +96,12 @@ class IslandTraining:
             if fragment.home == me
         }
         learner = LearnerState("new", 0, [0] * len(self.fragments))
-        return TrainingState(
-            me, learner, HomeState(outer, dict.fromkeys(outer, 0), dict.fromkeys(outer, 0))
-        )
+        home = HomeState(outer, dict.fromkeys(outer, 0), dict.fromkeys(outer, 0))
+        domains = self._method.domains
+        if domains.count:
+            learner.domain = domains.first[me]
+            home.visits = domains.first_visits(self._method.sync_every)
+        return TrainingState(me, learner, home)
 
     def step(
         self, state: TrainingState, event: Event, now_s: float

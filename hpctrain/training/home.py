@@ -38,15 +38,21 @@ class EnergyBudget:
 class Home:
     """The rules of a home; its state is a `HomeState`."""
 
-    fragments: tuple[Fragment, ...]
-    method: Method
-    num_workers: int
+    updates: Updates
     total_steps: int | None
     energy: EnergyBudget | None = None
 
     @property
-    def updates(self) -> Updates:
-        return Updates(self.fragments, self.method, self.num_workers)
+    def fragments(self) -> tuple[Fragment, ...]:
+        return self.updates.fragments
+
+    @property
+    def method(self) -> Method:
+        return self.updates.method
+
+    @property
+    def num_workers(self) -> int:
+        return self.updates.num_workers
 
     def push(self, state: HomeState, sender: WorkerId, push: Push, now_s: float) -> Commands:
         """A push arrived."""
@@ -277,8 +283,17 @@ class Home:
         self.updates.rule(fragment).dispatch(outer, data)
         fresh = Fresh(fragment, outer.version, state.steps[fragment], data, state.spent)
         for worker in workers:
-            steps = self._steps_of(state, worker, now_s) if fragment == 0 else None
-            yield Send(worker, fresh if steps is None else replace(fresh, next_steps=steps))
+            yield Send(worker, self._with_orders(state, worker, fresh, now_s))
+
+    def _with_orders(self, state: HomeState, worker: WorkerId, fresh: Fresh, now_s: float) -> Fresh:
+        """The home of fragment 0 says how a worker is to go on."""
+        if fresh.fragment != 0:
+            return fresh
+        steps = self._steps_of(state, worker, now_s)
+        domain = self.method.domains.give_out(state.visits, steps or self.method.sync_every)
+        if steps is None and domain is None:
+            return fresh
+        return replace(fresh, next_steps=steps, domain=domain)
 
     def _steps_of(self, state: HomeState, worker: WorkerId, now_s: float) -> int | None:
         method = self.method

@@ -69,6 +69,8 @@ class Learner:
         state.awaiting.remove(fresh.fragment)
         if fresh.next_steps is not None:
             state.steps = fresh.next_steps
+        if fresh.domain is not None:
+            state.domain = fresh.domain
         if self.method.delay:
             state.queues.setdefault(fresh.fragment, []).append(fresh)
             if state.phase == "waiting":
@@ -156,6 +158,7 @@ class Learner:
                 adopt,
                 expects,
                 again,
+                state.domain,
             )
         )
 

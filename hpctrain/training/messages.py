@@ -40,7 +40,7 @@ class Fresh:
     """Home to worker: the fragment to go on from, after `global_steps` of all workers.
 
     `spent` is the energy of all of them until then, as far as the home of fragment 0 knows. It may
-    also tell the inner steps of the worker's rounds from now on.
+    also tell the inner steps of the worker's rounds from now on, and the domain of the next one.
     """
 
     fragment: int
@@ -49,6 +49,7 @@ class Fresh:
     data: Array
     spent: float = 0.0
     next_steps: int | None = None
+    domain: int | None = None
 
 
 @plain
@@ -105,7 +106,7 @@ class TrainRound:
     fragments whose answers are still under way: each comes as an `Adopt`, and the round does not
     end before they are merged (a pseudo-gradient taken from the old start would count the last
     round twice). `again` names fragments that are to be set back to what the last round started
-    from (`co2`, before the first mean is there).
+    from (`co2`, before the first mean is there). `domain` is what to train on, where that changes.
     """
 
     round: int
@@ -115,6 +116,7 @@ class TrainRound:
     adopt: dict[int, Array]
     expects: tuple[int, ...]
     again: tuple[int, ...] = ()
+    domain: int | None = None
 
 
 @plain

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from hpctrain.training.domains import Domains
 from hpctrain.training.guard import Guard
 from hpctrain.training.local_steps import LocalSteps
 from hpctrain.training.rules.age_adam import AgeAdam
@@ -92,6 +93,7 @@ BY_NUMBER = Weighing()
 NOBODY = Waiting()
 FIXED = LocalSteps()
 UNGUARDED = Guard()
+BOUND = Domains()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class Method:
         local_steps: inner steps of a round, by worker.
         guard: refuses what is too long.
         diagnostics: note the correction of every tensor.
+        domains: whether workers change what they train on.
     """
 
     name: MethodName
@@ -128,6 +131,7 @@ class Method:
     local_steps: LocalSteps = FIXED
     guard: Guard = UNGUARDED
     diagnostics: bool = False
+    domains: Domains = BOUND
 
     def for_workers(self, num_workers: int) -> Method:
         """The same method with nothing left open in its rule."""
@@ -161,6 +165,7 @@ def make_method(
     local_steps: LocalSteps = FIXED,
     guard: Guard = UNGUARDED,
     diagnostics: bool = False,
+    domains: Domains = BOUND,
 ) -> Method:
     """The method called `name`; what is None takes the default of its paper.
 
@@ -211,4 +216,5 @@ def make_method(
         local_steps=local_steps,
         guard=guard,
         diagnostics=diagnostics,
+        domains=domains,
     )

@@ -44,6 +44,7 @@ class LearnerState:
     steps: int = 0
     unmerged: int = 0
     queues: dict[int, list[Fresh]] = field(default_factory=dict)
+    domain: int | None = None
 
 
 @plain
@@ -77,6 +78,7 @@ class HomeState:
     -> push.
     With a quorum they are in `pools`, fragment -> worker -> push; `members` are rounds that the
     home of fragment 0 has called and that are not merged here yet. `windows` are open, by fragment.
+    `visits` are the inner steps given out in each domain, where workers change theirs.
     `ending`: the run's budget is spent, no window opens any more.
     """
 
@@ -97,6 +99,7 @@ class HomeState:
     tallies: dict[int, PushCounts] = field(default_factory=dict)
     lengths: dict[int, Lengths] = field(default_factory=dict)
     paces: Paces = field(default_factory=Paces)
+    visits: list[int] = field(default_factory=list)
 
 
 @plain

@@ -80,6 +80,7 @@ class Word(IntEnum):
     FROZEN = 7
     SPENT = 8
     PROGRESS = 9
+    DOMAIN = 10
 
 
 class Lockstep:
@@ -96,6 +97,7 @@ class Lockstep:
         spent: energy of this rank to date, in the unit of the budget; None on all ranks if there is
             nothing to tell.
         at_progress: told how much of the run is done, on all ranks; None if nobody wants to know.
+        at_domain: told the number of the domain to train on, on all ranks.
         waits: told when a rank that follows begins to wait for the leader's word, and when it came.
     """
 
@@ -112,6 +114,7 @@ class Lockstep:
         self._average = average and group.size > 1 and not replica.sharded
         self.spent: Callable[[], float] | None = None
         self.at_progress: Callable[[float], object] | None = None
+        self.at_domain: Callable[[int], object] = lambda domain: None
         self.waits: Callable[[bool], object] = lambda waiting: None
         self._word = np.zeros(2, np.int64)
         self._flat: Array = np.empty(0, np.float32)
@@ -175,6 +178,11 @@ class Lockstep:
             self.say(Word.PROGRESS, units)
             self.at_progress(units * PROGRESS_UNIT)
 
+    def tell_domain(self, domain: int) -> None:
+        """Let all ranks of the worker train on the domain of this number."""
+        self.say(Word.DOMAIN, domain)
+        self.at_domain(domain)
+
     def say(self, word: Word, argument: int = 0) -> None:
         """The leader's next word."""
         if self.group.size > 1:
@@ -212,6 +220,9 @@ class Lockstep:
         if word is Word.PROGRESS:
             if self.at_progress is not None:
                 self.at_progress(argument * PROGRESS_UNIT)
+            return
+        if word is Word.DOMAIN:
+            self.at_domain(argument)
             return
         fragment = self.fragments[argument]
         match word:

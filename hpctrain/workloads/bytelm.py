@@ -130,12 +130,19 @@ class ByteLmTask:
         """What `cosine_over = "run"` follows."""
         self._done = done
 
+    def train_on(self, domain: str) -> None:
+        """Draw windows from this domain from now on."""
+        self.own_domain, self._text = domain, read_domain(domain)[0]
+
     def state_dict(self) -> dict[str, Any]:
-        return {"batches_drawn": self._batches_drawn, "done": self._done}
+        state = {"batches_drawn": self._batches_drawn, "done": self._done}
+        return state | {"own_domain": self.own_domain}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._batches_drawn = int(state["batches_drawn"])
         self._done = float(state.get("done", 0.0))
+        if domain := state.get("own_domain", ""):
+            self.train_on(domain)
 
     @torch.no_grad()
     def _held_out_loss(self, domain: str) -> float:

@@ -128,4 +128,13 @@ class FollowsProgress(Protocol):
         ...
 
 
+@runtime_checkable
+class ChangesDomain(Protocol):
+    """What a task must have besides with `method.domains = "least_visited"`."""
+
+    def train_on(self, domain: str) -> None:
+        """Draw batches from `domain`, one of `domains`, which is `own_domain` from now on."""
+        ...
+
+
 TaskFactory = Callable[[TaskContext], Task]

@@ -22,6 +22,7 @@ RUNS = {
     "quorum": ["method.name=diloco", "method.quorum=2", "method.grace_s=0.005", *PACE],
     "rda": ["method.name=rda", "method.quorum=0.5", "runtime.record=full", *PACE],
     "co2": ["method.name=co2", "method.outer_lr=0.5", "runtime.record=order"],
+    "domains": ["method.name=mla", "method.domains=least_visited", "topology.data=own"],
     "age_adam": ["method.name=age_adam", "method.arrival_weight=token_weighted"],
 }
 

@@ -51,6 +51,9 @@ class TinyTask:
     def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         return nn.functional.mse_loss(self.model(batch[0]), batch[1])
 
+    def train_on(self, domain: str) -> None:
+        self.own_domain = domain
+
     def num_tokens(self, batch: tuple[Tensor, Tensor]) -> int:
         return len(batch[0])
 

@@ -11,6 +11,7 @@ import pytest
 from hpctrain.core.events import PeerLost, Received, SetTimer, Started, TimerFired
 from hpctrain.runtime.codec import from_bytes, to_bytes
 from hpctrain.training.algorithm import Budget
+from hpctrain.training.domains import Domains
 from hpctrain.training.guard import Guard
 from hpctrain.training.local_steps import LocalSteps
 from hpctrain.training.messages import BudgetSpent, Leave, Members, Push
@@ -291,6 +292,39 @@ def test_a_worker_is_told_its_steps_by_the_first_home_alone() -> None:
     actor.told(trained(0))
     actor.told(Received(0, mine.message))
     assert orders(actor.told(fresh(1, 0, 4)))[0].steps == 20
+
+
+# --- domains -------------------------------------------------------------------------------------
+
+
+def test_a_worker_goes_on_with_the_domain_that_was_least_visited() -> None:
+    domains = Domains(3, (0, 1))
+    visits = domains.first_visits(4)
+    assert visits == [4, 4, 0]
+    assert [domains.give_out(visits, steps) for steps in (4, 8, 4, 4)] == [2, 0, 1, 2]
+    assert visits == [12, 8, 8]
+    assert Domains().give_out([], 4) is None
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_all_domains_are_visited_alike_however_unequal_the_workers(overlap: bool) -> None:
+    method = make_method(
+        "mla", sync_every=5, overlap=overlap, local_steps=LocalSteps("dylu"),
+        domains=Domains(3, (0, 1, 2)),
+    )  # fmt: skip
+    cluster = make_cluster(method, [0.1, 0.6, 0.6], budget=Budget(seconds=60.0)).run()
+    visits = cluster.drivers[cluster.fragments[0].home].state.home.visits
+    assert sum(visits) >= sum(cluster.steps)
+    assert max(visits) - min(visits) <= 10
+    assert {driver.state.learner.domain for driver in cluster.drivers} <= {0, 1, 2}
+
+
+def test_a_round_is_ordered_with_its_domain() -> None:
+    actor = Actor("mla", domains=Domains(2, (1, 0)))
+    (order,) = orders(actor.told(Started()))
+    assert order.domain == 1
+    assert [c.message.domain for c in actor.told(push(1, 0))] == [0]
+    assert orders(Actor("mla").told(Started()))[0].domain is None
 
 
 # --- the guard -----------------------------------------------------------------------------------

@@ -50,6 +50,17 @@ def test_all_ranks_of_a_worker_hear_the_same_progress() -> None:
     assert abs(heard_by_other[0] - 1 / 3) < 1e-9
 
 
+def test_all_ranks_of_a_worker_change_their_domain() -> None:
+    words: deque[Any] = deque()
+    (leader, _), (other, _) = make(0, words), make(1, words)
+    heard: list[int] = []
+    leader.at_domain = other.at_domain = heard.append
+    leader.tell_domain(3)
+    leader.say(Word.GO)
+    assert other.follow() is Word.GO
+    assert heard == [3, 3]
+
+
 def test_nothing_is_said_to_ranks_that_do_not_want_to_know() -> None:
     words: deque[Any] = deque()
     leader, _ = make(0, words)

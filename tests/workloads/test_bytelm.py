@@ -9,7 +9,7 @@ import torch
 
 from hpctrain.errors import ConfigError
 from hpctrain.workloads.bytelm import task
-from hpctrain.workloads.task import FollowsProgress, Task, TaskContext
+from hpctrain.workloads.task import ChangesDomain, FollowsProgress, Task, TaskContext
 from hpctrain.workloads.text import DOMAINS
 
 SMALL = {"width": 16, "num_heads": 2, "num_layers": 1, "context": 16, "evaluation_windows": 4}
@@ -156,6 +156,18 @@ def test_the_learning_rate_can_follow_the_whole_run() -> None:
     again.optimizer.step()
     again.scheduler.step()
     assert again.optimizer.param_groups[0]["lr"] == pytest.approx(0.1)
+
+
+def test_an_island_can_change_its_domain() -> None:
+    made = small(data="own")
+    assert isinstance(made, ChangesDomain)
+    there = made.domains[1]
+    made.train_on(there)
+    assert made.own_domain == there
+    again = small(data="own")
+    again.load_state_dict(made.state_dict())
+    assert again.own_domain == there
+    assert torch.equal(again.next_batch(), made.next_batch())
 
 
 def test_a_cosine_is_over_steps_or_over_the_run() -> None:
