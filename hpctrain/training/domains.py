@@ -30,6 +30,7 @@ class Domains:
         """The domain of a round of so many steps, which is counted; None if there is no choice."""
         if not self.count:
             return None
+        visits += [0] * (self.count - len(visits))  # a run that was resumed with other settings
         domain = visits.index(min(visits))
         visits[domain] += steps
         return domain

@@ -304,6 +304,7 @@ def test_a_worker_goes_on_with_the_domain_that_was_least_visited() -> None:
     assert [domains.give_out(visits, steps) for steps in (4, 8, 4, 4)] == [2, 0, 1, 2]
     assert visits == [12, 8, 8]
     assert Domains().give_out([], 4) is None
+    assert domains.give_out([], 4) == 0
 
 
 @pytest.mark.parametrize("overlap", [False, True])
