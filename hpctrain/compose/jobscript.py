@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,14 +38,20 @@ def request_of(
     Raises:
         ConfigError: if they make no sense.
     """
-    partition, _, hosts = second.rpartition(":")
-    if hosts and not hosts.isdigit():
-        raise ConfigError(f"second: {second!r} is not allowed; give a number, or partition:number")
-    if kind == "heterogeneous" and not hosts:
+    if kind == "heterogeneous" and not second:
         raise ConfigError("second: a heterogeneous job needs a second kind of hosts; give --second")
-    return Request(
-        kind, nodes, wall_time, second=(partition, int(hosts or 1)), margin_s=margin, **more
-    )
+    if kind != "heterogeneous" and second:
+        raise ConfigError(f"second: {kind!r} has one kind of hosts; give --kind heterogeneous")
+    return Request(kind, nodes, wall_time, second=_second_kind(second), margin_s=margin, **more)
+
+
+def _second_kind(text: str) -> tuple[str, int]:
+    partition, _, hosts = text.rpartition(":")
+    if text and re.fullmatch("0*[1-9][0-9]*", hosts) is None:
+        raise ConfigError(
+            f"second: {text!r} is not allowed; give a number of at least 1, or partition:number"
+        )
+    return partition, int(hosts or 1)
 
 
 def jobscript(
@@ -53,6 +62,7 @@ def jobscript(
     Raises:
         HpctrainError: if settings or request make no sense, or Slurm refuses.
     """
+    _check_image(request)
     site = read_site(site_name)
     text = render(job_of(config, site, request, overrides), request, site)
     if wanted.output is None and not (wanted.submits or wanted.tries):
@@ -71,21 +81,37 @@ def jobscript(
     return 0
 
 
+def _check_image(request: Request) -> None:
+    image = request.image
+    if image and request.kind != "container":
+        raise ConfigError(f"image: {request.kind!r} has none; give --kind container")
+    if image and "://" not in image and not Path(image).exists():
+        raise ConfigError(
+            f"image: there is no file {image!r}; give the path of an image, or one that Apptainer "
+            "fetches, such as docker://..."
+        )
+
+
 def job_of(config: str, site: Site, request: Request, overrides: tuple[str, ...]) -> Job:
     """What the ranks will do, with settings that are checked now and not in the job.
 
     Raises:
         HpctrainError: if they make no sense.
     """
-    sets = (*overrides, *_of_the_site(config, site, overrides))
+    values = _values_in(config)
+    sets = (*overrides, *_of_the_site(values, site, overrides))
     if request.kind == "calibrate":
         return Job("calibrate", "", "", "", (), "none", bin=_bin())
-    search = _is_search(config, sets)
+    search = bool(values.get("search")) or any(given.startswith("search.") for given in sets)
     settings = load_config(config, sets, search)
+    run_dir = settings.run_dir
+    if site.storage.run_dir and "run_dir" not in _keys(overrides):
+        run_dir = site.storage.run_dir.replace("{name}", settings.name)
+        sets = (*sets, f"run_dir={json.dumps(run_dir, ensure_ascii=False)}")
     mpi, prefix, mpirun = _mpi(site)
     return Job(
-        settings.name, "search" if search else "train", config, settings.run_dir, sets, mpi,
-        prefix, mpirun, _bin(),
+        settings.name, "search" if search else "train", config, run_dir, sets, mpi, prefix, mpirun,
+        _bin(),
     )  # fmt: skip
 
 
@@ -93,38 +119,33 @@ def _bin() -> str:
     return str(Path(sys.executable).parent)
 
 
-def _is_search(config: str, sets: tuple[str, ...]) -> bool:
-    """Settings with a space are those of a search."""
-    import tomllib
-
+def _values_in(config: str) -> dict[str, Any]:
+    """What the file says; nothing if it cannot be read: loading the settings says why."""
     try:
-        values = tomllib.loads(Path(config).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(config).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return False  # loading them says what is wrong
-    return bool(values.get("search")) or any(given.startswith("search.") for given in sets)
+        return {}
 
 
-def _of_the_site(config: str, site: Site, overrides: tuple[str, ...]) -> tuple[str, ...]:
+def _keys(overrides: tuple[str, ...]) -> set[str]:
+    return {override.partition("=")[0].strip() for override in overrides}
+
+
+def _of_the_site(values: dict[str, Any], site: Site, overrides: tuple[str, ...]) -> tuple[str, ...]:
     """Settings that the site knows better than defaults; what the user sets goes first."""
-    try:
-        text = Path(config).read_text(encoding="utf-8")
-    except OSError:
-        text = ""
-    given = {override.partition("=")[0] for override in overrides}
-    values = {
-        "energy.meter": f'"{site.energy.meter}"' if site.energy.meter else None,
-        "energy.tariff": site.energy.tariff,
-        "energy.currency": f'"{site.energy.currency}"' if site.energy.tariff is not None else None,
-        "energy.carbon": site.energy.carbon,
-        "energy.pue": site.energy.pue,
+    if "energy" in values:
+        return ()
+    energy, given = site.energy, _keys(overrides)
+    known = {
+        "energy.meter": json.dumps(energy.meter) if energy.meter else None,
+        "energy.tariff": energy.tariff,
+        "energy.currency": json.dumps(energy.currency) if energy.tariff is not None else None,
+        "energy.carbon": energy.carbon,
+        "energy.pue": energy.pue,
     }
-    own = "[energy]" in text
-    sets = [f"{key}={value}" for key, value in values.items()
-            if value is not None and key not in given and not own]  # fmt: skip
-    if site.storage.run_dir and "run_dir" not in given:
-        name = Path(config).stem
-        sets.append(f'run_dir="{site.storage.run_dir.format(name=name)}"')
-    return tuple(sets)
+    return tuple(
+        f"{key}={value}" for key, value in known.items() if value is not None and key not in given
+    )
 
 
 def _mpi(site: Site) -> tuple[str, str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from rich.table import Table as Shown
 from hpctrain.cluster.jobs.slurm import accounted, queued
 from hpctrain.cluster.launcher import read_launcher
 from hpctrain.compose.show import life_sign
+from hpctrain.errors import RunStoreError
 from hpctrain.report.console import make_console, seen_by
 from hpctrain.report.searches.records import is_search, read_search
 from hpctrain.report.searches.standing import search_state
@@ -33,6 +35,11 @@ def status(run_dir: Path, quiet: bool) -> int:
     Raises:
         RunStoreError: if there is no run.
     """
+    if not run_dir.exists() and shutil.which("squeue"):
+        raise RunStoreError(
+            f"{run_dir} does not exist: a run makes it when its job begins (squeue --me), or it is "
+            "another path, or the job has failed before (its output says why)"
+        )
     run = open_run(run_dir)
     state = state_of(run, life_sign(run))
     if not quiet:
@@ -82,7 +89,8 @@ def _print(run: RunTables, state: RunState, console: Console) -> None:
 def _progress(run: RunTables) -> str:
     rounds, candidates = run.table("round"), run.table("candidate")
     parts = sum(1 for _ in parts_of(run))
-    seconds = max((float(run.table("event")["time_s"].max()), 0.0))
+    times_s = [run.table(kind)["time_s"] for kind in ("event", "round", "candidate")]
+    seconds = max((float(time_s.max()) for time_s in times_s if len(time_s)), default=0.0)
     done = f"{int(rounds['steps'].sum()):,} inner steps" if len(rounds["steps"]) else ""
     if len(candidates["number"]):
         done = f"{len(candidates['number']):,} candidates"

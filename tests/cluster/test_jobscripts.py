@@ -131,7 +131,11 @@ SMALL = Site.model_validate({
         ({"ranks_per_node": 17}, "host of site small, partition gpu has 16 cores; give at most 16"),
         ({"ranks_per_node": 6}, "6 ranks cannot share the 4 GPUs of a host"),
         ({"partition": "huge"}, "partition: 'huge' is none of site small; give one of gpu, cpu"),
-        ({"kind": "chain", "time": "4"}, "is not longer than the 300 s that are left for saving"),
+        ({"time": "6"}, "6 leaves no time to work: the run is told to save 300 s before the end"),
+        ({"kind": "chain", "time": "4"}, "give more than 00:06:00, or a smaller --margin"),
+        ({"kind": "array", "time": "4", "margin_s": 240}, "give more than 00:05:00"),
+        ({"account": "me\nrm"}, "account: 'me\\nrm' is not allowed; give letters"),
+        ({"partition": "a b"}, "partition: 'a b' is not allowed; give letters, digits, dots"),
         ({"kind": "container"}, "image: a container needs one; give --image FILE.sif"),
     ],
 )  # fmt: skip
@@ -190,10 +194,44 @@ def test_a_site_that_is_not_known_is_refused_with_those_that_are() -> None:
         read_site("nowhere")
 
 
-def test_a_profile_that_makes_no_sense_is_refused_by_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ('[partitions.a]\nmax_time = "soon"',
+         ['partitions.a.max_time: "soon" is not allowed; give a time such as 08:00:00 or '
+          "2-00:00:00"]),
+        ("partitions = 3", ["partitions: 3 is not allowed; give a table"]),
+        ("partitions = { a = 3 }", ["partitions.a: 3 is not allowed; give a table"]),
+        ("[partitions.a]\ngpus = 1\n",
+         ["partitions.a.gpus: unknown key; allowed: cores_per_host, "
+          "gpus_per_host, gpu_options, max_hosts, max_time, needs_account, options"]),
+        ('[partitions.a]\ngpu_options = ["--gres=gpu:{x}"]',
+         ['partitions.a.gpu_options: ["--gres=gpu:{x}"] is not allowed; give a list of texts such '
+          'as "--gres=gpu:{n}", without other braces']),
+        ('[partitions.a]\noptions = ["--qos=a\\nrm"]',
+         ['partitions.a.options: ["--qos=a\\nrm"] is not allowed; give a list of texts of one '
+          "line"]),
+        ('[storage]\nrun_dir = "/scratch/{user}"',
+         ['storage.run_dir: "/scratch/{user}" is not allowed; give a path such as '
+          '"/scratch/me/{name}", without other braces']),
+        ('partition = "a"', ["partition: 'a' has no table; add [partitions.a]"]),
+    ],
+)  # fmt: skip
+def test_a_profile_that_makes_no_sense_is_refused_by_key(
+    tmp_path: Path, text: str, lines: list[str]
+) -> None:
     path = tmp_path / "site.toml"
-    path.write_text('name = "x"\nabout = "y"\n[partitions.a]\nmax_time = "soon"\n')
-    with pytest.raises(ConfigError, match=r"partitions\.a\.max_time: .soon. is not .*08:00:00"):
+    path.write_text(f'name = "x"\nabout = "y"\n{text}\n')
+    with pytest.raises(ConfigError) as raised:
+        read_site(str(path))
+    assert str(raised.value).splitlines() == [f"site {path}: {line}" for line in lines]
+
+
+@pytest.mark.parametrize("text", ["[", "\udcff"])
+def test_a_profile_that_is_no_toml_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "site.toml"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(ConfigError, match=f"site {path}: not TOML: "):
         read_site(str(path))
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from hpctrain.cluster.jobs.site import Partition, Site, seconds_of
+from hpctrain.cluster.jobs.site import Partition, Site, seconds_of, time_text
 from hpctrain.errors import ConfigError
 
 Kind = Literal[
     "run", "chain", "array", "preemptible", "heterogeneous", "restarting", "container", "calibrate"
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+EARLY_S = 60  # Slurm may send a signal so much earlier than it is asked for
 
 WHY: dict[Kind, str] = {
     "run": "one job, from start to end",
@@ -76,6 +78,7 @@ def groups_of(request: Request, site: Site) -> tuple[Group, ...]:
     Raises:
         ConfigError: if the site does not have them; with its limit.
     """
+    _check_word("account", request.account)
     first = _group(request, site, request.partition or site.partition, request.nodes)
     if request.kind != "heterogeneous":
         return (first,)
@@ -83,7 +86,17 @@ def groups_of(request: Request, site: Site) -> tuple[Group, ...]:
     return first, _group(request, site, name or request.partition or site.partition, nodes)
 
 
+def _check_word(key: str, text: str) -> None:
+    """What becomes part of a line of sbatch's own: bash's quotes mean nothing there."""
+    if re.fullmatch(r"[\w.,@+-]*", text) is None:
+        raise ConfigError(
+            f"{key}: {text!r} is not allowed; give letters, digits, dots, dashes, underscores, and "
+            "commas between several"
+        )
+
+
 def _group(request: Request, site: Site, name: str, nodes: int) -> Group:
+    _check_word("partition", name)
     partition = _partition(site, name)
     where = f"site {site.name}" + (f", partition {name}" if name else "")
     if nodes < 1:
@@ -136,8 +149,10 @@ def _check_time(request: Request, partition: Partition, where: str) -> None:
             f"time: {request.time} is asked for, but {where} allows {partition.max_time}; give at "
             "most that, and --kind chain to go on in further jobs"
         )
-    if request.kind in ("chain", "preemptible") and asked_s <= request.margin_s:
+    least_s = request.margin_s + EARLY_S
+    if request.kind != "calibrate" and asked_s <= least_s:
         raise ConfigError(
-            f"time: {request.time} is not longer than the {request.margin_s} s that are left for "
-            "saving; give more, or a smaller --margin"
+            f"time: {request.time} leaves no time to work: the run is told to save "
+            f"{request.margin_s} s before the end, and Slurm may do so {EARLY_S} s early; give "
+            f"more than {time_text(least_s)}, or a smaller --margin"
         )

@@ -24,7 +24,13 @@ Minutes = Annotated[
     Field(pattern=r"^(\d+-)?\d{1,2}:\d\d:\d\d$"),
     Allowed("a time such as 08:00:00 or 2-00:00:00"),
 ]
-_Lines = Annotated[tuple[str, ...], Field(strict=False)]
+_Line = Annotated[
+    str,
+    Field(pattern=r"^[^\x00-\x1f\x7f]*$"),
+    Allowed("a text of one line"),
+]
+_Lines = Annotated[tuple[_Line, ...], Field(strict=False), Allowed("a list of texts of one line")]
+_GpuOption = Annotated[str, Field(pattern=r"^([^\x00-\x1f\x7f{}]|\{n\})*$")]
 
 
 class Partition(Section):
@@ -36,7 +42,11 @@ class Partition(Section):
 
     cores_per_host: PositiveInt | None = None
     gpus_per_host: Annotated[int, Field(ge=0)] = 0
-    gpu_options: _Lines = ()
+    gpu_options: Annotated[
+        tuple[_GpuOption, ...],
+        Field(strict=False),
+        Allowed('a list of texts such as "--gres=gpu:{n}", without other braces'),
+    ] = ()
     max_hosts: PositiveInt | None = None
     max_time: Minutes | None = None
     needs_account: bool = False
@@ -63,14 +73,18 @@ class EnvironmentSection(Section):
 
     modules: _Lines = ()
     activate: str = ""
-    lines: _Lines = ()
+    lines: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
 class StorageSection(Section):
     """Where runs are to lie: `run_dir` goes before that of the settings; {name} is the run's."""
 
-    run_dir: str = ""
-    note: str = ""
+    run_dir: Annotated[
+        str,
+        Field(pattern=r"^([^\x00-\x1f\x7f{}]|\{name\})*$"),
+        Allowed('a path such as "/scratch/me/{name}", without other braces'),
+    ] = ""
+    note: _Line = ""
 
 
 class EnergySection(Section):
@@ -86,7 +100,7 @@ class EnergySection(Section):
 class Site(Section):
     """A machine, or a kind of machines."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$"), Allowed("a text of one line")]
     about: str
     source: str = ""
     tested: str = ""
@@ -117,13 +131,17 @@ def read_site(name: str) -> Site:
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"site {name}: {error}") from None
+        raise ConfigError(f"site {name}: not TOML: {error}") from None
     try:
         site = Site.model_validate(values)
     except ValidationError as error:
         raise ConfigError("\n".join(_problems(name, values, error))) from None
     if site.partition and site.partition not in site.partitions:
-        raise ConfigError(f"site {name}: partition: {site.partition!r} is none of its partitions")
+        named = f"give one of {', '.join(site.partitions)}, or " if site.partitions else ""
+        raise ConfigError(
+            f"site {name}: partition: {site.partition!r} has no table; {named}add "
+            f"[partitions.{site.partition}]"
+        )
     return site
 
 
@@ -136,18 +154,21 @@ def _problems(name: str, values: dict[str, Any], error: ValidationError) -> Iter
                 Partition.model_validate(table)
             except ValidationError as wrong:
                 for inner, text in explain(wrong, Partition, table).items():
-                    yield f"site {name}: partitions.{key}.{inner}: {text}"
+                    at = f"{key}.{inner}" if isinstance(table, dict) else key
+                    yield f"site {name}: partitions.{at}: {text}"
     for key, text in explain(error, Site, values).items():
-        if key != "partitions":
+        if not isinstance(partitions, dict) or key.partition(".")[0] != "partitions":
             yield f"site {name}: {key}: {text}"
 
 
 def _own(name: str) -> str:
     try:
         return Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise ConfigError(f"site {name}: not TOML: it is no text in UTF-8") from None
+    except OSError as error:
         if name.endswith(".toml"):
-            raise ConfigError(f"site {name}: {error}") from None
+            raise ConfigError(f"site {name}: cannot be read: {error.strerror}") from None
         raise ConfigError(
             f"site: {name!r} is not known; give one of {', '.join(site_names())}, or the path of a "
             "TOML file"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -33,7 +34,11 @@ def submit(script: Path) -> str:
     Raises:
         LaunchError: if Slurm refuses it, with what it said.
     """
-    return _run("sbatch", "--parsable", str(script)).strip().splitlines()[-1].split(";")[0]
+    said = _run("sbatch", "--parsable", str(script)).strip()
+    number = said.splitlines()[-1].split(";")[0] if said else ""
+    if not number.isdigit():
+        raise LaunchError(f"sbatch: gave no number of a job for {script}, but: {said or 'nothing'}")
+    return number
 
 
 def try_out(script: Path) -> str:
@@ -67,7 +72,7 @@ def accounted(jobs: Sequence[str]) -> list[dict[str, str]]:
     except LaunchError:
         return []
     rows = (line.split("|") for line in text.splitlines())
-    return [dict(zip(FIELDS, row, strict=False)) for row in rows]
+    return [dict(zip(FIELDS, row, strict=True)) for row in rows if len(row) == len(FIELDS)]
 
 
 def _run(*command: str) -> str:
@@ -77,10 +82,19 @@ def _run(*command: str) -> str:
         )
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-        )
+            command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S,
+            stdin=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise LaunchError(f"{command[0]}: no answer within {TIMEOUT_S:.0f} s") from None
+    except OSError as error:
+        raise LaunchError(f"{command[0]}: cannot be started: {error.strerror}") from None
     if done.returncode != 0:
-        raise LaunchError(f"{command[0]}: {(done.stderr or done.stdout).strip()}")
+        raise LaunchError(f"{command[0]}: {_in_a_line(done.stderr or done.stdout)}")
     return done.stdout or done.stderr
+
+
+def _in_a_line(text: str) -> str:
+    """What Slurm said, without the name of the program and its `error: ` before every line."""
+    lines = [re.sub(r"^(\w+: )?(error: |fatal: )?", "", line) for line in text.splitlines()]
+    return "; ".join(line for line in lines if line.strip()) or "failed, and did not say why"
