@@ -287,7 +287,8 @@ class Home:
 
     def _with_orders(self, state: HomeState, worker: WorkerId, fresh: Fresh, now_s: float) -> Fresh:
         """The home of fragment 0 says how a worker is to go on."""
-        if fresh.fragment != 0:
+        method = self.method
+        if fresh.fragment != 0 or not (method.local_steps.timed or method.domains.count):
             return fresh
         steps = self._steps_of(state, worker, now_s)
         domain = self.method.domains.give_out(state.visits, steps or self.method.sync_every)

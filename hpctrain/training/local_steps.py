@@ -58,6 +58,8 @@ class LocalSteps:
 
     def observe(self, paces: Paces, worker: WorkerId, speed: float) -> None:
         """A round of `worker` was over; a speed of 0 was not measured."""
+        if not self.timed:
+            return
         paces.due_s.pop(worker, None)
         if speed > 0:
             before = paces.speeds.get(worker, speed)

@@ -20,6 +20,7 @@ from hpctrain.training.weights import PushCounts
 Commands = Iterator[Command]
 
 NOT_FINITE = "it is not finite"
+NOT_COUNTED = PushCounts()
 ALL = -1  # the sender of what several have sent
 
 
@@ -156,9 +157,9 @@ class Updates:
         """The weight rho of an arrival; it is counted with this."""
         if not self._is_learned(push.fragment):
             return 1.0 / self.num_workers
-        weighing, tally = self.method.weighing, PushCounts()
+        weighing, tally = self.method.weighing, NOT_COUNTED
         if weighing.counts:
-            tally = state.tallies.setdefault(push.fragment, tally)
+            tally = state.tallies.setdefault(push.fragment, PushCounts())
             tally.add(sender, push.tokens)
         staleness = state.outer[push.fragment].version - push.base_version
         return weighing.weight(self.num_workers, staleness, sender, tally, state.left)

@@ -239,6 +239,24 @@ def test_no_quorum_lets_workers_wait_for_each_other(seed: int) -> None:
     assert all(of_one == rounds[0] for of_one in rounds)
 
 
+# --- weights -------------------------------------------------------------------------------------
+
+
+def weight_per_worker(name: Any) -> list[float]:
+    method = make_method("mla", sync_every=5, arrival_weight=name)
+    step_s = [0.1, 0.6, 0.6, 0.6, 0.6]
+    cluster = make_cluster(method, step_s, budget=Budget(seconds=900.0)).run()
+    sums = [0.0] * 5
+    for row in cluster.updates(cluster.fragments[0]):
+        sums[row["sender"]] += row["weight"]
+    return [total / sum(sums) for total in sums]
+
+
+def test_rate_corrected_weights_are_alike_for_all_islands_per_unit_of_time() -> None:
+    assert weight_per_worker("rate_corrected") == pytest.approx([0.2] * 5, rel=0.05)
+    assert weight_per_worker("base") == pytest.approx([0.6, 0.1, 0.1, 0.1, 0.1], rel=0.05)
+
+
 # --- local steps ---------------------------------------------------------------------------------
 
 
