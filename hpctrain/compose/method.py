@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
+from hpctrain.errors import ConfigError
 from hpctrain.training.domains import Domains
 from hpctrain.training.guard import Guard
 from hpctrain.training.local_steps import LocalSteps
@@ -29,7 +30,11 @@ def method_of(config: RunConfig, topology: Topology | None = None, num_domains: 
         config: of the run.
         topology: matters only to shares of islands, and to domains that workers change.
         num_domains: of the task, where workers change theirs; see `num_domains_of`.
+
+    Raises:
+        ConfigError: for a quorum of more workers than there are.
     """
+    _check_quorum(config, topology)
     asked, heloco = config.method, config.method.heloco
     lr, mu = asked.outer_lr, asked.outer_momentum
     return make_method(
@@ -87,6 +92,18 @@ def num_fragments_of(config: RunConfig) -> int | None:
         return asked
     whole = config.method.name == "heloco" and config.method.heloco.scope == "whole"
     return 1 if whole else None
+
+
+def _check_quorum(config: RunConfig, topology: Topology | None) -> None:
+    quorum = config.method.quorum
+    if topology is None or not isinstance(quorum, int):
+        return
+    there = len(topology.workers)
+    if quorum > there:
+        raise ConfigError(
+            f"{config.source}: method.quorum: {quorum} is more than the {there} workers of this"
+            f" run; give at most {there}, or a part of them such as 0.75"
+        )
 
 
 def _domains(num_domains: int, topology: Topology | None) -> Domains:
