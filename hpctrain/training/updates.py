@@ -76,6 +76,8 @@ class Updates:
         used, refusals = self._acceptable(state, pushes)
         yield from refusals
         total = self._total(state, fragment, pushes)
+        if self.method.waiting.quorum is not None:  # workers count their own rounds
+            total = replace(total, round=state.rounds[fragment])
         state.steps[fragment] += total.steps
         if not used and not self.method.gradients:
             yield refused(total, ALL, total.base_version, "no push could be merged")

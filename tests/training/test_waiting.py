@@ -194,6 +194,7 @@ def test_who_is_late_takes_part_in_the_next_round() -> None:
     np.testing.assert_allclose(actor.outer.theta, -6.0)
     assert [note.fields["staleness"] for note in actor.notes] == [0, 1]
     assert [note.fields["contributors"] for note in actor.notes] == [2, 2]
+    assert [note.fields["round"] for note in actor.notes] == [0, 1]
 
 
 def test_the_other_homes_merge_whom_the_first_has_called() -> None:
