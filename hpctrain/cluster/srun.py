@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpctrain.cluster.check import Check
+from hpctrain.cluster.launcher import read_launcher
 from hpctrain.cluster.mpirun import Family, family_of
 
 _TIMEOUT_S = 20.0  # srun answers by itself, unless it waits for its configuration
@@ -26,13 +27,18 @@ def srun_check(facts: Mapping[str, Any], env: Mapping[str, str]) -> Check | None
 
     Args:
         facts: of `query_mpi`.
-        env: where to look for srun.
+        env: where to look for srun, and at what it was told if it has started this process.
     """
     srun = shutil.which("srun", path=env.get("PATH", ""))
     if srun is None or "error" in facts:
         return None
     flag = mpi_flag(f"{facts['vendor']} {facts.get('library', '')}")
     needs = f"needs --mpi={flag}"
+    launcher = read_launcher(env)
+    if launcher.name == "slurm" and (launcher.size or 1) > 1 and not _can_meet(flag, env):
+        told = env.get("SLURM_MPI_TYPE", "none")  # which Slurm 22 does not set
+        found = f"{needs}; these {launcher.size} ranks were started with --mpi={told}"
+        return Check("srun", "problem", found, f"start them with: srun --mpi={flag}")
     offered = parse_offered(said := _ask(srun, env))
     if not offered:
         said = said.strip().splitlines()[-1] if said.strip() else "nothing"
@@ -46,6 +52,14 @@ def srun_check(facts: Mapping[str, Any], env: Mapping[str, str]) -> Check | None
     if family_of(facts["vendor"]) == "intel" and "I_MPI_PMI_LIBRARY" not in env:
         return Check("srun", "note", found, "export I_MPI_PMI_LIBRARY= the path of libpmi2.so")
     return Check("srun", "ok", found)
+
+
+def _can_meet(flag: str, env: Mapping[str, str]) -> bool:
+    """Whether srun has left what ranks need to find each other.
+
+    Open MPI wants PMIx; others want any of PMI, and some are built for PMIx as well.
+    """
+    return "PMIX_RANK" in env or (flag != "pmix" and any(key.startswith("PMI_") for key in env))
 
 
 def parse_offered(text: str) -> tuple[str, ...]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table as Shown
 
-from hpctrain.cluster.jobs.slurm import accounted, queued
+from hpctrain.cluster.jobs.slurm import Queued, accounted, queued
 from hpctrain.cluster.launcher import read_launcher
 from hpctrain.compose.show import life_sign
 from hpctrain.errors import RunStoreError
@@ -24,6 +24,8 @@ from hpctrain.report.words import seconds_text
 from hpctrain.storage.read import open_run
 
 UNFINISHED = 3  # the exit code for job scripts
+GO_ON = "; go on with --resume"  # as the states of runs end
+GOING_ON = ("RUNNING", "PENDING", "REQUEUED", "SUSPENDED", "COMPLETING", "CONFIGURING")
 
 
 def status(run_dir: Path, quiet: bool) -> int:
@@ -68,15 +70,39 @@ def parts_of(run: RunTables) -> Iterator[dict[str, str]]:
             yield json.loads(text).get("job", {})
 
 
+def as_slurm_says(
+    state: RunState, waiting: Queued | None, rows: Sequence[Mapping[str, str]]
+) -> RunState:
+    """What can only be guessed from files is known to Slurm.
+
+    Args:
+        state: as the files tell it.
+        waiting: the last job of the run, if it waits or runs.
+        rows: of sacct.
+    """
+    if state.standing == "finished":
+        return state
+    if waiting is not None and waiting.state == "PENDING":
+        ended = state.text.removesuffix(GO_ON) if state.standing != "running" else "it ended"
+        return RunState("stopped", f"{ended}; its job waits for the next turn")
+    if state.standing not in ("running", "killed"):
+        return state
+    if waiting is not None and waiting.state == "RUNNING":
+        return RunState("running", "")
+    if waiting is None and rows and rows[-1]["State"] not in GOING_ON:
+        return RunState("killed", f"its job ended as {rows[-1]['State']}{GO_ON}")
+    return state
+
+
 def _print(run: RunTables, state: RunState, console: Console) -> None:
+    jobs = jobs_of(run)
+    waiting, rows = (queued(jobs[-1]), accounted(jobs)) if jobs else (None, [])
+    state = as_slurm_says(state, waiting, rows)
     text = f": {state.text}" if state.text else ""
     console.print(f"{run.run_dir}: {state.standing}{text}", soft_wrap=True, markup=False)
     console.print(_progress(run), soft_wrap=True, markup=False)
-    jobs = jobs_of(run)
     if not jobs:
         return
-    rows = accounted(jobs)
-    waiting = queued(jobs[-1])
     if waiting is not None:
         where = f" on {waiting.hosts}" if waiting.hosts else f" ({waiting.reason})"
         console.print(f"job {jobs[-1]}: {waiting.state}{where}, {waiting.left} left", markup=False)

@@ -100,3 +100,35 @@ def test_an_srun_without_a_cluster_is_only_a_note(tmp_path: Path) -> None:
 def test_without_srun_or_mpi_there_is_nothing_to_say(tmp_path: Path) -> None:
     assert srun_check(MPICH, {"PATH": str(tmp_path)}) is None
     assert srun_check({"error": "no mpi4py", "detail": ""}, says(tmp_path, SLURM_22)) is None
+
+
+PMIX = {"PMIX_RANK": "0", "PMIX_NAMESPACE": "slurm.pmix.35.0", "SLURM_MPI_TYPE": "pmix"}
+PMI2 = {"PMI_RANK": "0", "PMI_FD": "10", "SLURM_MPI_TYPE": "pmi2"}
+STEP = {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_ID": "0"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "left"), [(OPENMPI, PMIX), (MPICH, PMI2), (MPICH, PMIX), (INTEL, PMI2)]
+)
+def test_ranks_that_srun_has_started_in_the_right_way_are_fine(
+    tmp_path: Path, facts: dict[str, Any], left: dict[str, str]
+) -> None:
+    found = srun_check(facts, says(tmp_path, SLURM_22) | STEP | left)
+    assert found is not None
+    assert found.status != "problem"
+
+
+@pytest.mark.parametrize(
+    ("facts", "left", "told"),
+    [(OPENMPI, {}, "none"), (OPENMPI, PMI2, "pmi2"), (MPICH, {}, "none")],
+)
+def test_ranks_that_srun_has_started_in_another_way_do_not_find_each_other(
+    tmp_path: Path, facts: dict[str, Any], left: dict[str, str], told: str
+) -> None:
+    env, flag = says(tmp_path, SLURM_22) | STEP | left, mpi_flag(facts["vendor"])
+    found = f"needs --mpi={flag}; these 4 ranks were started with --mpi={told}"
+    hint = f"start them with: srun --mpi={flag}"
+    assert srun_check(facts, env) == Check("srun", "problem", found, hint)
+    alone = srun_check(facts, env | {"SLURM_STEP_NUM_TASKS": "1"})
+    assert alone is not None
+    assert alone.status == "ok"

@@ -58,8 +58,11 @@ def queued(job: str) -> Queued | None:
         text = _run("squeue", "--noheader", "--jobs", job, "--format=%T|%r|%L|%N")
     except LaunchError:
         return None  # Slurm has forgotten it
-    fields = text.strip().split("|") if text.strip() else []
-    return Queued(*fields[:4]) if len(fields) >= 4 else None
+    rows = [row for line in text.splitlines() if len(row := line.split("|")) == 4]
+    if not rows:
+        return None
+    state, reason, left, _ = rows[0]  # a heterogeneous job has several
+    return Queued(state, reason, left, ",".join(row[3] for row in rows if row[3]))
 
 
 def accounted(jobs: Sequence[str]) -> list[dict[str, str]]:
