@@ -48,6 +48,7 @@ def method_of(config: RunConfig, topology: Topology | None = None, num_domains: 
             asked.staleness_power,
             asked.weight_cap,
             shares_of_workers(asked.shares, topology),
+            asked.token_power,
         ),
         dispatch_lookahead=asked.dispatch_lookahead,
         correction=Correction(

@@ -99,6 +99,7 @@ class MethodConfig(Section):
     outer_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     arrival_weight: ArrivalWeight = "base"
     staleness_power: NonNegativeFloat = 0.5
+    token_power: Annotated[float, Field(ge=-2, le=2)] = 1.0
     weight_cap: Annotated[float, Field(ge=1)] = 10.0
     shares: Annotated[tuple[PositiveFloat, ...], Field(strict=False)] = ()
     overlap: bool = False

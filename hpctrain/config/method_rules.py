@@ -49,6 +49,11 @@ _MEANINGS: tuple[Meaning, ...] = (
         'arrival_weight = "polynomial"',
     ),
     (
+        "token_power",
+        lambda m: m.arrival_weight == "token_weighted",
+        'arrival_weight = "token_weighted"',
+    ),
+    (
         "weight_cap",
         lambda m: m.arrival_weight in ("rate_corrected", "token_weighted"),
         'arrival_weight = "rate_corrected" or "token_weighted"',

@@ -83,11 +83,11 @@ class Updates:
             yield refused(total, ALL, total.base_version, "no push could be merged")
             return
         used = used or sorted(pushes)
-        weigh = self.method.weighing.kind == "token_weighted"
+        weigh = self.method.weighing.of_a_mean
         combine = self.method.mean if self._is_learned(fragment) else mean
         data = combine(
             [pushes[worker].data for worker in used],
-            [float(pushes[worker].tokens) for worker in used] if weigh else None,
+            weigh([pushes[worker].tokens for worker in used]),
             self.fragments[fragment].bounds,
         )
         yield from self._apply(state, replace(total, data=data), pushes, used, 1.0)

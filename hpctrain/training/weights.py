@@ -4,19 +4,21 @@
     polynomial       (1 + tau)^-power / sqrt(K)          arXiv 2401.09135, section 3
     one              1
     rate_corrected   p / f / sqrt(K)                     after FedFix, arXiv 2206.10189
-    token_weighted   n / mean(n) / sqrt(K)
+    token_weighted   (n / mean(n))^power / sqrt(K)
 
 p is the share that a worker's data are meant to have, f its part of all arrivals so far: fast
 workers arrive more often, and without a correction the objective is weighed by speed. With p / f
 the expected weight per unit of time is in proportion to p; over all arrivals the factors p / f have
-a mean of one. n are the tokens of a push, to the mean over the last push of each worker. Both
-factors are kept within 1 / cap and cap.
+a mean of one. n are the tokens of a push, to the mean over the last push of each worker. With
+a power of 1 a round counts by its tokens; below 0 the short rounds of slow workers are raised: at
+-1 each domain's mean step counts alike, however many steps were taken (FedNova, arXiv 2007.07481,
+normalises so; powers between are ours). Both factors are kept within 1 / cap and cap.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -48,12 +50,23 @@ class Weighing:
         power: of `polynomial`.
         cap: bounds the factors of `rate_corrected` and `token_weighted`.
         shares: p of each worker, in any unit; empty: all alike.
+        token_power: of `token_weighted`.
     """
 
     kind: ArrivalWeight = "base"
     power: float = 0.5
     cap: float = 10.0
     shares: tuple[float, ...] = ()
+    token_power: float = 1.0
+
+    def of_a_mean(self, tokens: Sequence[int]) -> list[float] | None:
+        """Weights of the pushes of one synchronous round; None: all alike."""
+        if self.kind != "token_weighted":
+            return None
+        if self.token_power == 1.0:
+            return [float(count) for count in tokens]
+        mean = sum(tokens) / len(tokens)
+        return [self._bounded(math.pow(max(count, 1) / mean, self.token_power)) for count in tokens]
 
     @property
     def counts(self) -> bool:
@@ -83,7 +96,12 @@ class Weighing:
             factor = self._share(sender, present) / _part(tally, sender, present)
         else:
             factor = _tokens_to_mean(tally, sender, present)
-        return max(1.0 / self.cap, min(factor, self.cap)) / math.sqrt(num_workers)
+            if self.token_power != 1.0:
+                factor = math.pow(factor, self.token_power) if factor > 0 else self.cap
+        return self._bounded(factor) / math.sqrt(num_workers)
+
+    def _bounded(self, factor: float) -> float:
+        return max(1.0 / self.cap, min(factor, self.cap))
 
     def _share(self, sender: WorkerId, present: list[WorkerId]) -> float:
         if not self.shares:

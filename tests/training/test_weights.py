@@ -50,6 +50,20 @@ def test_token_weights_are_to_the_mean_of_the_last_pushes() -> None:
     assert weighing.weight(2, 0, 0, nothing) == pytest.approx(1 / math.sqrt(2))
 
 
+def test_a_power_below_zero_raises_short_rounds() -> None:
+    weighing, tally = Weighing("token_weighted", token_power=-1.0), PushCounts()
+    for worker, tokens in ((0, 600), (1, 200)):
+        tally.add(worker, tokens)
+    assert weighing.weight(2, 0, 1, tally) == pytest.approx(2.0 / math.sqrt(2))
+    assert weighing.of_a_mean([600, 200]) == pytest.approx([400 / 600, 2.0])
+    assert Weighing("token_weighted", token_power=-0.5).of_a_mean([400, 100]) == pytest.approx(
+        [(400 / 250) ** -0.5, (100 / 250) ** -0.5]
+    )
+    assert Weighing("token_weighted", cap=3.0, token_power=-1.0).of_a_mean([800, 0]) == [0.5, 3.0]
+    assert Weighing("token_weighted").of_a_mean([600, 200]) == [600.0, 200.0]
+    assert Weighing("base").of_a_mean([600, 200]) is None
+
+
 @given(st.integers(1, 50), st.integers(0, 50), st.floats(0.0, 2.0))
 def test_old_arrivals_weigh_less_by_a_power(num_workers, staleness, power) -> None:
     weight = Weighing("polynomial", power=power).weight(num_workers, staleness, 0, PushCounts())
