@@ -93,3 +93,24 @@ def test_a_job_whose_host_dies_goes_on_elsewhere_from_its_checkpoint(bench: Benc
     assert len(list(recorded(run))) >= 2  # parts of the run, each with its job
     assert steps_of(bench.folder / "runs/train") >= 4000
     assert np.isfinite(run.table("evaluation")["loss"]).all()
+
+
+def test_a_job_whose_start_is_refused_fails_once(bench: Bench) -> None:
+    """Settings that were spoiled while it waited; a run that is there, with other ranks."""
+    bench.hpctrain("train", "run.toml", "--set", "run_dir=runs/done", timeout_s=120)
+    settings = bench.folder / "spoiled.toml"
+    settings.write_text((bench.folder / "run.toml").read_text())
+    jobs = []
+    for kind in ("chain", "preemptible", "restarting"):
+        words = (f"--kind={kind}", "--time=10:00", "-o", f"{kind}.sbatch")
+        bench.hpctrain("jobscript", "spoiled.toml", *words, "--nodes=1")
+        jobs.append(
+            bench.slurm.submit(bench.folder / f"{kind}.sbatch", "--hold", folder=bench.folder)
+        )
+        jobs.append(bench.submit("run.toml", *words, "--nodes=2", "--set", "run_dir=runs/done"))
+    settings.write_text("oops")
+    bench.slurm.run("scontrol", "release", *jobs)
+    said = [bench.ends(job, "FAILED", timeout_s=300) for job in jobs]
+    assert [bench.slurm.accounted(job, "ExitCode")[0] for job in jobs] == [["2:0"]] * len(jobs)
+    assert all("not TOML" in text for text in said[::2])
+    assert all("ranks" in text and "once more" not in text for text in said[1::2])

@@ -102,6 +102,7 @@ def test_ranks_in_containers_are_one_run(bench: Bench) -> None:
         'name = "test"\nabout = "with a stand-in"\ntested = "yes"\n'
         f"[environment]\nlines = ['PATH=\"{bench.folder}:$PATH\"']\n"
     )
+    (bench.folder / "our image.sif").touch()
     job = bench.submit(
         "run.toml", "--kind=container", "--image=our image.sif", "--nodes=2", "--time=10:00",
         f"--site={site}",
