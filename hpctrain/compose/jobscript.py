@@ -17,7 +17,7 @@ from hpctrain.cluster.jobs.site import Site, read_site
 from hpctrain.cluster.jobs.slurm import submit, try_out
 from hpctrain.cluster.mpirun import family_of, find_mpirun, query_mpi
 from hpctrain.cluster.srun import mpi_flag
-from hpctrain.config import load_config
+from hpctrain.config import RunConfig, load_config
 from hpctrain.errors import ConfigError, HpctrainError, LaunchError
 
 
@@ -69,6 +69,8 @@ def jobscript(
         print(text, end="")
         return 0
     path = wanted.output or Path(f"{Path(config).stem}.sbatch")
+    if path.resolve() == Path(config).resolve():
+        raise ConfigError(f"output: {path} is the file of the settings; give --output another one")
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -108,11 +110,25 @@ def job_of(config: str, site: Site, request: Request, overrides: tuple[str, ...]
     if site.storage.run_dir and "run_dir" not in _keys(overrides):
         run_dir = site.storage.run_dir.replace("{name}", settings.name)
         sets = (*sets, f"run_dir={json.dumps(run_dir, ensure_ascii=False)}")
+    _check_complete(run_dir)
     mpi, prefix, mpirun = _mpi(site)
     return Job(
         settings.name, "search" if search else "train", config, run_dir, sets, mpi, prefix, mpirun,
-        _bin(),
+        _bin(), not search and _by_host(settings, request),
     )  # fmt: skip
+
+
+def _check_complete(run_dir: str) -> None:
+    if run_dir.startswith("~") or "$" in run_dir:
+        raise ConfigError(
+            f"run_dir: {run_dir!r} would be a directory of that very name, since neither ~ nor $ "
+            "is replaced; write the path out"
+        )
+
+
+def _by_host(settings: RunConfig, request: Request) -> bool:
+    islands = settings.topology.islands
+    return islands == "host" or (islands == "auto" and request.nodes > 1)
 
 
 def _bin() -> str:

@@ -66,6 +66,35 @@ def test_settings_that_are_no_text_are_refused_in_a_sentence(folder: Path) -> No
     assert error.startswith("run.toml: ")
 
 
+@pytest.mark.parametrize("run_dir", ["~/runs/x", "$HOME/x", "/scratch/${USER}/x"])
+def test_a_path_that_nobody_would_complete_is_refused(folder: Path, run_dir: str) -> None:
+    words = ("jobscript", "run.toml", "--time", "10:00", "--set", f"run_dir={run_dir!r}")
+    code, _, error = says(folder, *words)
+    assert code == 2
+    assert error.startswith(f"run_dir: {run_dir!r} would be a directory of that very name")
+
+
+def test_a_script_is_not_written_over_its_settings(folder: Path) -> None:
+    code, _, error = says(folder, "jobscript", "run.toml", "--time", "10:00", "-o", "./run.toml")
+    assert code == 2
+    assert error.startswith("output: run.toml is the file of the settings")
+    assert (folder / "run.toml").read_text() == SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("islands", "nodes", "told"),
+    [("auto", 2, True), ("auto", 1, False), ("host", 1, True), ("rank", 2, False)],
+)
+def test_only_islands_that_are_hosts_are_counted_for_fewer_hosts(
+    folder: Path, islands: str, nodes: int, told: bool
+) -> None:
+    (folder / "run.toml").write_text(f'{SETTINGS}[topology]\nislands = "{islands}"\n')
+    words = ("jobscript", "run.toml", "--time", "10:00", "--kind", "restarting", "--nodes")
+    script = says(folder, *words, str(nodes))[1]
+    assert (f"--set topology.islands={nodes}" in script) == told
+    assert ("topology.islands" in script) == told
+
+
 def test_an_image_may_have_spaces_or_be_fetched(folder: Path) -> None:
     (folder / "my image.sif").touch()
     for image in ("my image.sif", "docker://python:3.12"):

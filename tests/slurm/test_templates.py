@@ -135,7 +135,7 @@ def test_slurm_is_asked_before_anything_is_submitted(bench: Bench) -> None:
 
 
 def test_ranks_that_do_not_find_each_other_say_which_mpi_to_ask_for(bench: Bench) -> None:
-    script = bench.hpctrain("jobscript", "run.toml", "--time=5:00", "--nodes=2").stdout
+    script = bench.hpctrain("jobscript", "run.toml", "--time=10:00", "--nodes=2").stdout
     path = bench.folder / "wrong.sbatch"
     path.write_text(script.replace("--mpi=pmix", "--mpi=none"))
     text = bench.ends(bench.slurm.submit(path, folder=bench.folder), "FAILED")
