@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from hpctrain.cluster.jobs.render import Job, render
-from hpctrain.cluster.jobs.request import Kind, Request
+from hpctrain.cluster.jobs.request import Kind, Request, groups_of
 from hpctrain.cluster.jobs.site import Site, read_site
 from hpctrain.cluster.jobs.slurm import submit, try_out
 from hpctrain.cluster.mpirun import family_of, find_mpirun, query_mpi
 from hpctrain.cluster.srun import mpi_flag
-from hpctrain.config import RunConfig, load_config
+from hpctrain.config import RunConfig, check_against_world, load_config
 from hpctrain.errors import ConfigError, HpctrainError, LaunchError
 
 
@@ -106,14 +106,19 @@ def job_of(config: str, site: Site, request: Request, overrides: tuple[str, ...]
         return Job("calibrate", "", "", "", (), "none", bin=_bin())
     search = bool(values.get("search")) or any(given.startswith("search.") for given in sets)
     settings = load_config(config, sets, search)
+    if not search:
+        groups = groups_of(request, site)
+        num_hosts = sum(group.nodes for group in groups)
+        check_against_world(settings, sum(group.ranks for group in groups), num_hosts)
     run_dir = settings.run_dir
     if site.storage.run_dir and "run_dir" not in _keys(overrides):
         run_dir = site.storage.run_dir.replace("{name}", settings.name)
         sets = (*sets, f"run_dir={json.dumps(run_dir, ensure_ascii=False)}")
     _check_complete(run_dir)
     mpi, prefix, mpirun = _mpi(site)
+    path = f"./{config}" if config.startswith("-") else config
     return Job(
-        settings.name, "search" if search else "train", config, run_dir, sets, mpi, prefix, mpirun,
+        settings.name, "search" if search else "train", path, run_dir, sets, mpi, prefix, mpirun,
         _bin(), not search and _by_host(settings, request),
     )  # fmt: skip
 

@@ -58,6 +58,24 @@ def test_words_that_make_no_sense_are_refused_in_a_sentence(
     assert sentence in error
 
 
+def test_settings_that_do_not_fit_the_hosts_are_refused_before_the_night(folder: Path) -> None:
+    words = ("jobscript", "run.toml", "--time", "10:00", "--nodes", "3", "--set")
+    code, _, error = says(folder, *words, "topology.islands=9")
+    assert (code, error) == (
+        2, "run.toml: topology.islands: 9 islands need at least 9 ranks, but 3 were started\n",
+    )  # fmt: skip
+    code, _, error = says(folder, *words, "pace.factors=[1,1,2,6]", "--set", "pace.step_s=0.1")
+    assert code == 2
+    assert error.startswith("run.toml: pace.factors: has 4 for 3 islands; give one for each")
+
+
+def test_settings_whose_name_is_like_an_option_are_found(folder: Path) -> None:
+    (folder / "run.toml").rename(folder / "-run.toml")
+    code, text, _ = says(folder, "jobscript", "--time", "10:00", "--", "-run.toml")
+    assert code == 0
+    assert text.endswith("hpctrain train ./-run.toml\n")
+
+
 def test_settings_that_are_no_text_are_refused_in_a_sentence(folder: Path) -> None:
     (folder / "run.toml").write_bytes(b"\xff\xfe")
     code, _, error = says(folder, "jobscript", "run.toml", "--time", "10:00")
