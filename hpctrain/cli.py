@@ -1,6 +1,5 @@
 """The command line. Every command imports what it needs when it runs, so that help is at once."""
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,8 +13,6 @@ from hpctrain.errors import HpctrainError
 if TYPE_CHECKING:
     from hpctrain.config import RunConfig
 
-_WRONG_INPUT = 2  # the exit code of click for wrong usage, and ours for wrong settings
-
 
 class _Commands(click.Group):
     """Prints the errors that are meant for people, and nothing but their text."""
@@ -24,16 +21,9 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except HpctrainError as error:
-            _refuse(error)
+            from hpctrain.cluster.refusal import refuse
 
-
-def _refuse(error: HpctrainError) -> NoReturn:
-    """All ranks end with the same code, one of them says why."""
-    from hpctrain.cluster.launcher import read_launcher
-
-    if read_launcher(os.environ).speaks:
-        click.echo(str(error), err=True)
-    sys.exit(_WRONG_INPUT)
+            refuse(error)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from hpctrain.cluster.launcher import Launcher, read_launcher, refuse_wrong_world
+from hpctrain.cluster.refusal import refuse
 from hpctrain.cluster.signals import deaf_at_exit, remembered
 from hpctrain.cluster.srun import mpi_flag
 from hpctrain.core.topology import Topology, plan_topology
@@ -54,11 +54,6 @@ def connect() -> tuple[World, Launcher]:
     return world, launcher
 
 
-def speaks() -> bool:
-    """Is this the process of the job that talks to the user?"""
-    return read_launcher(os.environ).speaks
-
-
 def together(world: World, action: Callable[[], T]) -> T:
     """Do `action` on every rank; if it fails on any, every rank raises, and none is left waiting.
 
@@ -82,9 +77,7 @@ def or_exit(action: Callable[[], T]) -> T:
     try:
         return action()
     except HpctrainError as error:
-        if speaks():
-            print(error, file=sys.stderr)
-        raise SystemExit(2) from None
+        refuse(error)
 
 
 def attempt(action: Callable[[], T]) -> Callable[[], T]:
