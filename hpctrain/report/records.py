@@ -37,7 +37,7 @@ class Records:
 
     @property
     def is_synchronous(self) -> bool:
-        """Whether homes merged the mean of all workers, so that no push was ever stale."""
+        """Whether homes merged several pushes at once, so that no update has a sender."""
         return len(self.updates["sender"]) > 0 and bool((self.updates["sender"] < 0).all())
 
 

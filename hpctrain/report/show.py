@@ -98,13 +98,23 @@ def _print_islands(console: Console, accounts: Sequence[IslandAccount], records:
     _section(console, "Where its time went")
     console.print(time_table(accounts))
     if records.is_synchronous:
-        merges = plural(num_rows(records.updates), "merge")
-        console.print(f"\n{merges}, each of all islands at once: nothing was stale.")
+        console.print(f"\n{_merges_text(records)}")
     elif num_rows(records.updates):
         _section(console, "How its pushes were merged (staleness in versions)")
         console.print(merge_table(accounts))
     for line in refusal_lines(records):
         console.print(Text(line))
+
+
+def _merges_text(records: Records) -> str:
+    """Of a run whose homes merged several pushes at once."""
+    merges, stale = plural(num_rows(records.updates), "merge"), records.updates["staleness"]
+    if not stale.any():
+        return f"{merges}, each of all islands at once: nothing was stale."
+    return (
+        f"{merges}, each of several islands at once; the oldest push of each was stale by "
+        f"{stale.mean():.1f} versions in the mean, {stale.max()} at most."
+    )
 
 
 def _print_losses(console: Console, facts: RunFacts, records: Records) -> None:

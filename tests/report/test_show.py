@@ -130,6 +130,14 @@ def test_merges_of_all_islands_at_once_are_said_to_be_not_stale(small_run, shown
     assert "How its pushes were merged" in text
 
 
+def test_merges_of_several_islands_tell_how_stale_they_were(small_run, shown):
+    run = small_run(method="diloco")
+    rows = [run.update(-1, n, fragment=0, staleness=n) for n in range(3)]
+    run.part(0, [], before=[("outer_update", row) for row in rows])
+    text = " ".join(shown(run.run_dir).split())
+    assert "stale by 1.0 versions in the mean, 2 at most" in text
+
+
 def test_of_many_islands_the_first_are_shown_and_the_sum_of_all(small_run, shown):
     run = small_run(islands=tuple(f"i{n}" for n in range(60)), paces=())
     with run.store(0) as store:
