@@ -7,6 +7,7 @@ from hpctrain.compose.show import life_sign, show
 from hpctrain.errors import HpctrainError, RunStoreError
 from hpctrain.report.state import LifeSign
 from hpctrain.storage.read import open_run
+from tests.report.conftest import PHASES_S
 
 GOLDEN = Path(__file__).with_name("golden")
 WRITING = LifeSign(writing=True, here=True, silent_s=1.0)
@@ -132,8 +133,9 @@ def test_merges_of_all_islands_at_once_are_said_to_be_not_stale(small_run, shown
 
 def test_merges_of_several_islands_tell_how_stale_they_were(small_run, shown):
     run = small_run(method="diloco")
-    rows = [run.update(-1, n, fragment=0, staleness=n) for n in range(3)]
-    run.part(0, [], before=[("outer_update", row) for row in rows])
+    rows = [("outer_update", run.update(-1, n, fragment=0, staleness=n)) for n in range(3)]
+    trained = {"time_s": 1.0, "island": 0, "round": 0, "steps": 10, "tokens": 100, "loss_mean": 1.0}
+    run.part(0, [], before=[("round", trained | PHASES_S), *rows])
     text = " ".join(shown(run.run_dir).split())
     assert "stale by 1.0 versions in the mean, 2 at most" in text
 
