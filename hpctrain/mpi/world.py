@@ -24,6 +24,7 @@ from hpctrain.mpi.mailbox import MpiMailbox
 from hpctrain.mpi.talk import RankTalk
 
 PAUSE_S = 0.001
+WORDS_S = 0.2  # for the launcher to read what this rank has said, before it ends all ranks
 
 
 class MpiWorld:
@@ -95,6 +96,7 @@ class MpiWorld:
         try:
             self.before_abort(text)
         finally:
+            time.sleep(WORDS_S)
             self._comm.Abort(1)
             os._exit(1)
 
