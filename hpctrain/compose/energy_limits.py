@@ -22,11 +22,11 @@ from hpctrain.report.tables import RunTables
 from hpctrain.storage.layout import RunLayout
 from hpctrain.storage.read import open_run
 from hpctrain.storage.runs import is_run
-from hpctrain.training.home import EnergyBudget
 
 if TYPE_CHECKING:
     from hpctrain.config import RunConfig
     from hpctrain.runtime.ports import Clock, World
+    from hpctrain.training.home import EnergyBudget
 
 UNITS = {"budget_kwh": "kwh", "budget_cost": "cost", "budget_gco2": "gco2"}
 J_PER_KWH = 3.6e6
@@ -55,6 +55,8 @@ class EnergyLimits:
         """For a training."""
         if self.limit is None:
             return None
+        from hpctrain.training.home import EnergyBudget  # searches do not need what it brings along
+
         return EnergyBudget(self.limit, self.shown_unit, self.before)
 
 

@@ -20,7 +20,6 @@ from hpctrain.compose.start import connect, or_exit, seconds_left, together
 from hpctrain.config.rules import BUDGETS
 from hpctrain.errors import ConfigError
 from hpctrain.report.console import seen_by
-from hpctrain.report.search_summary import print_search
 from hpctrain.searching.space import Space
 from hpctrain.workers.objective import Objective
 
@@ -75,6 +74,8 @@ def search_file(config: RunConfig) -> int:
 
         best = save_best(config, result.best.config)
     if world.rank == 0 and config.progress.show != "none":
+        from hpctrain.report.search_summary import print_search
+
         print_search(result, best, terminal)
     return 0 if result.found else 1
 

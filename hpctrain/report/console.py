@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def seen_by(terminal: bool | None, launched: bool) -> bool | None:
@@ -16,4 +19,6 @@ def seen_by(terminal: bool | None, launched: bool) -> bool | None:
 
 def make_console(terminal: bool | None = None, *, stderr: bool = False) -> Console:
     """A console without ANSI codes where there is no terminal. `terminal`: see `seen_by`."""
+    from rich.console import Console  # here: of many ranks only one prints
+
     return Console(stderr=stderr, force_terminal=terminal, highlight=False, emoji=False)

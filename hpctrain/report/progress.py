@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from time import monotonic
-from typing import Literal
-
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
+from typing import TYPE_CHECKING, Literal
 
 from hpctrain.report.console import make_console
 from hpctrain.report.words import seconds_text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 Show = Literal["auto", "live", "plain", "none"]
 
@@ -75,10 +75,11 @@ class ProgressDisplay:
         terminal: bool | None = None,
         unit: str = "steps",
     ) -> None:
-        live = True if show == "live" else terminal
-        self._console = make_console(live, stderr=True)
-        if show == "auto":
-            show = "live" if self._console.is_terminal else "plain"
+        if show != "none":  # all ranks but one
+            live = True if show == "live" else terminal
+            self._console = make_console(live, stderr=True)
+            if show == "auto":
+                show = "live" if self._console.is_terminal else "plain"
         self._show = show
         self._total = total_steps
         self._rate = Rate(total_steps, unit)
@@ -105,6 +106,8 @@ class ProgressDisplay:
         if self._show == "plain":
             self._console.print(self._line(steps, text), soft_wrap=True, markup=False)
             return
+        from rich.markup import escape
+
         bar = self._started()
         bar.update(bar.task_ids[0], completed=steps, line=escape(self._line(steps, text)))
 
@@ -125,6 +128,8 @@ class ProgressDisplay:
         )
 
     def _started(self) -> Progress:
+        from rich.progress import BarColumn, Progress, TextColumn
+
         if self._bar is None:
             self._bar = Progress(
                 BarColumn(bar_width=20),

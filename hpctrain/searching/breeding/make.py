@@ -6,20 +6,18 @@ each other, and steps of few genes for those that act one by one, for choices, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from inspect import signature
 from math import inf
+from types import MappingProxyType
 from typing import Any
 
 from hpctrain.errors import ConfigError
 from hpctrain.searching.breeding.cma import CovarianceAdaptation
-from hpctrain.searching.breeding.differential import Differential
-from hpctrain.searching.breeding.gaussian import GaussianProcess
-from hpctrain.searching.breeding.genetic import Genetic
-from hpctrain.searching.breeding.initial import EvenSampling, UniformSampling
+from hpctrain.searching.breeding.initial import EvenSampling
 from hpctrain.searching.breeding.local import FewGeneSteps
 from hpctrain.searching.breeding.mix import Mix
-from hpctrain.searching.breeding.swarm import Swarm
 from hpctrain.searching.propagator import Propagator
 from hpctrain.searching.space import Space
 
@@ -33,17 +31,20 @@ def auto(space: Space, num_initial: int = 12, floor: float = 0.03, seed: int = 0
     return Mix(members, even, num_initial, floor)
 
 
-MAKERS: dict[str, Callable[..., Propagator]] = {
-    "auto": auto,
-    "cma": CovarianceAdaptation,
-    "differential": Differential,
-    "even": EvenSampling,
-    "gaussian": GaussianProcess,
-    "genetic": Genetic,
-    "local": FewGeneSteps,
-    "random": UniformSampling,
-    "swarm": Swarm,
-}
+# Modules are loaded when their propagator is asked for: a search starts on very many ranks at once.
+MAKERS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "auto": ("make", "auto"),
+        "cma": ("cma", "CovarianceAdaptation"),
+        "differential": ("differential", "Differential"),
+        "even": ("initial", "EvenSampling"),
+        "gaussian": ("gaussian", "GaussianProcess"),
+        "genetic": ("genetic", "Genetic"),
+        "local": ("local", "FewGeneSteps"),
+        "random": ("initial", "UniformSampling"),
+        "swarm": ("swarm", "Swarm"),
+    }
+)
 
 
 def make_propagator(name: str, space: Space, seed: int = 0, **options: Any) -> Propagator:
@@ -60,7 +61,10 @@ def make_propagator(name: str, space: Space, seed: int = 0, **options: Any) -> P
     """
     if name not in MAKERS:
         raise ConfigError(f"there is no propagator {name!r}; there are {', '.join(MAKERS)}")
-    maker = MAKERS[name]
+    module, member = MAKERS[name]
+    maker: Callable[..., Propagator] = getattr(
+        import_module(f"hpctrain.searching.breeding.{module}"), member
+    )
     parameters = signature(maker).parameters
     allowed = [option for option in parameters if option not in ("space", "initial", "seed")]
     unknown = sorted(set(options) - set(allowed))
