@@ -99,7 +99,7 @@ def test_a_directory_that_holds_a_run_is_refused_with_the_way_out(tmp_path):
     write_run(tmp_path)
     before = sorted(path.name for path in tmp_path.rglob("*"))
     for rank in (0, 1, 5):
-        with pytest.raises(RunStoreError, match=r"already holds a run; .*resume = true, or choose"):
+        with pytest.raises(RunStoreError, match=r"already holds a run; .*--resume .*, or choose"):
             RunStore.open_for_writing(tmp_path, rank, {}, identity=identity("", {}, 1))
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
 
