@@ -59,8 +59,8 @@ def make_directories(layout: RunLayout) -> None:
 
 def holds_a_run(layout: RunLayout) -> RunStoreError:
     return RunStoreError(
-        f"{layout.run_dir} already holds a run; go on with it by --resume (resume=True in a script), or choose "
-        "another run_dir"
+        f"{layout.run_dir} already holds a run; go on with it by --resume (resume=True in a "
+        "script), or choose another run_dir"
     )
 
 
