@@ -132,7 +132,7 @@ class ByteLmTask:
 
     def train_on(self, domain: str) -> None:
         """Draw windows from this domain from now on."""
-        self.own_domain, self._text = domain, read_domain(domain)[0]
+        self.own_domain, self._text = domain, _read(self._options, domain)[0]
 
     def state_dict(self) -> dict[str, Any]:
         state = {"batches_drawn": self._batches_drawn, "done": self._done}
@@ -174,9 +174,14 @@ def _contradictions(options: ByteLmOptions, available: tuple[str, ...]) -> dict[
             f"the sources of Python's standard library are not in {standard_library()}; use a"
             " Python that has them, or another task.factory"
         )
-    for domain in options.domains if available else ():
+    for domain in (options.domains or available) if available else ():
         if domain not in available:
             problems["domains"] = f'no domain "{domain}"; allowed: {", ".join(available)}'
+        elif options.folder and min(map(len, _read(options, domain))) <= options.context:
+            problems["folder"] = (
+                f"a text of {domain} in {options.folder!r} has less than context + 1 bytes,"
+                f" {options.context + 1}; give longer texts, or a smaller context"
+            )
     if options.cosine_over == "run" and options.cosine_steps is not None:
         problems["cosine_steps"] = (
             f'{options.cosine_steps} has no meaning with cosine_over = "run"; leave one of them out'

@@ -200,6 +200,21 @@ def test_text_of_the_users_own_is_read_by_domain(tmp_path: Path) -> None:
     before = made.evaluate()["yesses"]
     train(made, 30)
     assert made.evaluate()["yesses"] != before
+    made.train_on("noes")
+    assert set(made.next_batch().flatten().tolist()) == {ord("n")}
+    again = small(island=1, num_islands=2, data="own", options={"folder": str(tmp_path)})
+    again.load_state_dict(made.state_dict())
+    assert set(again.next_batch().flatten().tolist()) == {ord("n")}
+
+
+def test_a_text_that_is_shorter_than_a_window_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "short.train.txt").write_bytes(b"s" * 500)
+    (tmp_path / "short.held-out.txt").write_bytes(b"s" * 64)
+    with pytest.raises(
+        ConfigError, match=r"a text of short in .* less than context \+ 1 bytes, 65"
+    ):
+        small(options={"folder": str(tmp_path), "context": 64})
+    assert small(options={"folder": str(tmp_path), "context": 63}).domains == ("short",)
 
 
 def test_a_folder_without_text_is_refused(tmp_path: Path) -> None:
