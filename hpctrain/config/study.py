@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tomllib
@@ -154,6 +155,11 @@ def _problems(study: Study, path: str) -> Iterator[str]:
         )
     if set(study.seeds) & set(study.tune.seeds):
         yield f"{path}: tune.seeds: {list(study.tune.seeds)} are among seeds; tune on others"
+    for key, seeds in (("seeds", study.seeds), ("tune.seeds", study.tune.seeds)):
+        if len(set(seeds)) < len(seeds):
+            yield f"{path}: {key}: {list(seeds)} names a seed twice; a seed counts once"
+    if study.tune.key.split(".")[0] in RESERVED:
+        yield f"{path}: tune.key: {study.tune.key} is the study's own; tune another"
     for method, table in study.methods.items():
         if RANGE in table and not _is_range(table[RANGE]):
             yield (
@@ -170,9 +176,9 @@ def _problems(study: Study, path: str) -> Iterator[str]:
     for cell in cells_of(study):
         where = f"{path}: {cell.method} on {cell.profile}, {cell.data}, {cell.budget}"
         try:
-            config = build_config(
-                settings_of(study, cell, study.seeds[0], _middle(study, cell)), where
-            )
+            for tuned in _ends(study, cell):
+                settings = settings_of(study, cell, study.seeds[0], tuned)
+                config = build_config(settings, where)
         except ConfigError as error:
             yield from str(error).splitlines()
             continue
@@ -182,9 +188,11 @@ def _problems(study: Study, path: str) -> Iterator[str]:
             yield f'{path}: simulate.work: "timing" trains nothing; leave it out'
 
 
-def _middle(study: Study, cell: Cell) -> float | None:
-    found = study.methods[cell.method].get(RANGE)
-    return float(found[0]) if found is not None and _is_range(found) else None
+def _ends(study: Study, cell: Cell) -> tuple[float | None, ...]:
+    """The least and the largest value of the tuned key: what is allowed lies between."""
+    if not _is_range(study.methods[cell.method].get(RANGE)):
+        return (None,)
+    return range_of(study, cell.method) or (None,)
 
 
 def _is_range(value: Any) -> bool:
@@ -192,5 +200,5 @@ def _is_range(value: Any) -> bool:
         isinstance(value, list)
         and len(value) == 2
         and all(isinstance(x, int | float) and not isinstance(x, bool) for x in value)
-        and 0 < value[0] < value[1]
+        and 0 < value[0] < value[1] < math.inf
     )

@@ -103,6 +103,9 @@ def test_seeds_of_the_tables_are_not_tuned_on(study: Path) -> None:
         ("stop.steps = 60", "evaluate.every_rounds = 1", "budgets.steps: has no end"),
         ("stop.steps = 60", "stop.steps = 60\nseed = 3", "budgets.steps.seed: is the study's own"),
         ("seeds = [1, 2]", "seeds = []", "seeds: "),
+        ("seeds = [1, 2]", "seeds = [1, 1]", r"seeds: \[1, 1\] names a seed twice"),
+        ("trials = 3", 'key = "seed.x"', "tune.key: seed.x is the study's own"),
+        ("trials = 3", 'key = "method.outer_momentum"', "mla on .*outer_momentum: 2.0 is not"),
         ("[base]", "[bsae]", "bsae"),
     ],
 )  # fmt: skip
