@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -82,6 +88,77 @@ def test_a_study_is_tuned_and_run_and_goes_on_where_it_was(study: Path) -> None:
     again = CliRunner().invoke(main, ["compare", str(study), "--jobs", "2", "--quiet"])
     assert again.exit_code == 0, again.output
     assert key_losses(rows_of(study)) == key_losses(rows)
+
+
+@pytest.mark.slow
+def test_what_failed_is_told(study: Path) -> None:
+    study.write_text(study.read_text().replace("trials = 3", "trials = 1") + BROKEN)
+    done = CliRunner().invoke(main, ["compare", str(study), "--jobs", "1", "--quiet", "--html"])
+    assert done.exit_code == 1, done.exc_info
+    assert done.output.count("failed: RuntimeError: the tiny task fails on purpose") == 1
+    assert re.search(r"mla +[0-9.]+\*? +failed", done.output), done.output
+    assert "diverged" not in done.output
+
+
+BROKEN = """
+[base.task.options]
+fail_at = 3
+"""
+SLEEPING = """
+[base.task.options]
+sleep_s = 0.5
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("victim", "number", "code", "said"),
+    [
+        ("first", signal.SIGINT, 1, "Aborted"),
+        ("worker", signal.SIGKILL, 2, "a process of the study was killed"),
+        ("first", signal.SIGKILL, -signal.SIGKILL, ""),
+    ],
+)
+def test_all_processes_end_together(
+    study: Path, victim: str, number: int, code: int, said: str
+) -> None:
+    study.write_text(study.read_text() + SLEEPING)
+    command = [sys.executable, "-m", "hpctrain", "compare", str(study), "--jobs", "2"]
+    first = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    workers: list[int] = []
+    while len(workers) < 2:
+        assert first.poll() is None
+        time.sleep(0.1)
+        workers = workers_of(first.pid)
+    os.kill(first.pid if victim == "first" else workers[0], number)
+    output = first.communicate(timeout=120)[0]
+    assert first.returncode == code, output
+    assert said in output
+    assert "Traceback" not in output
+    until = time.monotonic() + 60
+    while any(map(is_alive, workers)):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def workers_of(first: int) -> list[int]:
+    """The processes that `first` has started to do the runs."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            if parent == first and b"spawn_main" in (stat.parent / "cmdline").read_bytes():
+                found.append(int(stat.parent.name))
+    return found
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def key_losses(rows: list[dict[str, object]]) -> dict[object, object]:

@@ -41,7 +41,7 @@ def compare(path: str, jobs: int | None, html: bool, quiet: bool) -> int:
         from hpctrain.report.studies.page import write_page
 
         console.print(f"page: {write_page(records, folder / PAGE)}", soft_wrap=True, markup=False)
-    failures = failures_of(records.outcomes.values())
-    for failure in failures:
+    failures = (*comparison.failed_trials, *failures_of(records.outcomes.values()))
+    for failure in dict.fromkeys(failures):
         console.print(f"failed: {failure}", soft_wrap=True, markup=False)
     return int(bool(failures))

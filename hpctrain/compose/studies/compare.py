@@ -9,19 +9,23 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
+import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
+from threading import Lock, Thread
 from typing import Any
 
 import hpctrain as ht
 from hpctrain.compose.studies.one_run import Outcome, run_once
 from hpctrain.compose.studies.results import Results, key_of
 from hpctrain.config.study import Cell, Study, cells_of, range_of, settings_of
+from hpctrain.errors import HpctrainError
 from hpctrain.report.studies.records import StudyRecords, Tuned
 
 
@@ -33,6 +37,7 @@ class Comparison:
         study: what is compared.
         jobs: processes.
         seen: told of each run that has ended: done, of how many, and what it was.
+        failed_trials: what went wrong in tuning.
     """
 
     study: Study
@@ -41,16 +46,21 @@ class Comparison:
 
     def __post_init__(self) -> None:
         self.results = Results(Path(self.study.run_dir))
+        self.failed_trials: list[str] = []
         self._done = 0
+        self._lock = Lock()
 
     def run(self) -> StudyRecords:
-        """All of it; what is there already is not computed again."""
+        """All of it; what is there already is not computed again.
+
+        Raises:
+            HpctrainError: if results cannot be written, or a process was killed.
+        """
         cells = cells_of(self.study)
-        with _workers(self.jobs) as pool:
-            with ThreadPoolExecutor(self.jobs) as tuners:
-                tuned = dict(
-                    zip(cells, tuners.map(lambda cell: self._tune(pool, cell), cells), strict=True)
-                )
+        with ThreadPoolExecutor(self.jobs) as tuners, _workers(self.jobs) as pool:
+            tuned = dict(
+                zip(cells, tuners.map(lambda cell: self._tune(pool, cell), cells), strict=True)
+            )
             runs = {
                 (cell, seed): self._start(pool, cell, seed, tuned[cell].value, "run")
                 for cell in cells
@@ -96,7 +106,9 @@ class Comparison:
 
     def _mean_loss(self, pool: ProcessPoolExecutor, cell: Cell, value: float) -> float:
         runs = [self._start(pool, cell, seed, value, "trial") for seed in self.study.tune.seeds]
-        losses = [run.result().get("loss") for run in runs]
+        outcomes = [run.result() for run in runs]
+        self.failed_trials.extend(failures_of(outcomes))
+        losses = [outcome.get("loss") for outcome in outcomes]
         finite = [loss for loss in losses if loss is not None]
         return fmean(finite) if len(finite) == len(losses) else math.inf
 
@@ -129,19 +141,54 @@ class Comparison:
         return future
 
     def _tell(self, name: str) -> None:
-        self._done += 1
-        self.seen(self._done, self._total, name)
+        with self._lock:
+            self._done += 1
+            self.seen(self._done, self._total, name)
 
 
-def _workers(jobs: int) -> ProcessPoolExecutor:
-    """Fresh processes: what this one has loaded stays out of them."""
+@contextmanager
+def _workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Fresh processes: what this one has loaded stays out of them.
+
+    They end in the middle of a run if something goes wrong here, or Ctrl-C is pressed: the runs
+    that wait for them are hours.
+    """
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_deaf)
+    others = multiprocessing.active_children()
+    with (
+        tempfile.TemporaryDirectory(prefix="hpctrain-study-", ignore_cleanup_errors=True) as folder,
+        ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(folder,)) as pool,
+    ):
+        try:
+            yield pool
+        except BaseException as error:
+            for process in multiprocessing.active_children():
+                if process not in others:
+                    process.terminate()
+            if isinstance(error, BrokenExecutor):
+                raise HpctrainError(
+                    "a process of the study was killed, as happens where memory is short; what is "
+                    "computed is kept: start the command again, perhaps with fewer --jobs"
+                ) from None
+            raise
 
 
-def _deaf() -> None:
-    """Ctrl-C goes to the whole group: it is the first process that stops the others."""
+def _begin(folder: str) -> None:
+    """In a worker process: what it writes goes below `folder`, and it ends with the first process.
+
+    Ctrl-C goes to the whole group: it is the first process that stops the others.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tempfile.tempdir = folder
+    Thread(target=_end_with_the_first, args=(folder,), daemon=True).start()
+
+
+def _end_with_the_first(folder: str) -> None:
+    first = multiprocessing.parent_process()
+    if first is not None:
+        first.join()
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(1)
 
 
 def failures_of(outcomes: Iterable[Mapping[str, Any]]) -> Sequence[str]:

@@ -33,7 +33,10 @@ class Results:
         self._path = folder / FILE
         self._lock = Lock()
         self._known: dict[str, dict[str, Any]] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(folder, error) from error
         if self._path.exists():
             self._read()
 

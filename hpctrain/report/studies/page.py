@@ -105,7 +105,8 @@ def _drawings(
         figure = draw_curves(records, group, along)
         if figure is not None:
             yield {"text": f"Loss on the way, along {along}.", "svg": inline(figure, along)}
-    if any(records.tuned[cell].trials for cell in group):
+    losses = [loss for cell in group for _, loss in records.tuned[cell].trials]
+    if any(map(math.isfinite, losses)):
         text = "What the trials found: a method whose best is at an end was not tuned to its best."
         yield {"text": text, "svg": inline(draw_tuning(records, group), "tuning")}
 

@@ -68,6 +68,10 @@ class StudyRecords:
         found = [self.outcomes[cell, seed].get("loss") for seed in self.study.seeds]
         return [math.inf if loss is None else float(loss) for loss in found]
 
+    def failed(self, cell: Cell) -> bool:
+        """Did a run of it fail? One that only diverged did not."""
+        return any("error" in self.outcomes[cell, seed] for seed in self.study.seeds)
+
     def spread(self, cell: Cell) -> Spread:
         """Of the mean held-out loss."""
         return spread_of(self.losses(cell))

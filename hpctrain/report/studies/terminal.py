@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hpctrain.config.study import Cell
@@ -27,12 +28,12 @@ def print_study(records: StudyRecords, console: Console) -> None:
         console.print(line, soft_wrap=True, markup=False)
     for group in records.places():
         table = Table(
-            title=title_of(group[0]), title_justify="left", box=None, padding=(0, 2, 0, 0)
+            title=escape(title_of(group[0])), title_justify="left", box=None, padding=(0, 2, 0, 0)
         )
         for number, head in enumerate(HEADS):
             table.add_column(head, justify="left" if number == 0 else "right", no_wrap=True)
         for row in rows_of(records, group):
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         console.print()
         console.print(table)
 
@@ -67,16 +68,17 @@ def rows_of(records: StudyRecords, group: list[Cell]) -> Iterator[tuple[str, ...
         own = spreads[cell]
         against = records.against(cell, reference)
         same = cell == reference
+        bad = "failed" if records.failed(cell) else "diverged"
         yield (
             cell.method,
             value_text(records, cell),
-            "diverged" if math.isinf(own.mean) else f"{own.mean:.4f}",
+            bad if math.isinf(own.mean) else f"{own.mean:.4f}",
             "" if math.isnan(own.deviation) else f"{own.deviation:.4f}",
             "" if same or not math.isfinite(against.mean) else f"{against.mean:+.2f} %",
             "" if same else interval_text(against),
-            count_text(round(records.mean_of(cell, "steps"))),
-            seconds_text(records.mean_of(cell, "virtual_s")),
-            bytes_text(records.mean_of(cell, "bytes")),
+            _known_text(records.mean_of(cell, "steps"), lambda steps: count_text(round(steps))),
+            _known_text(records.mean_of(cell, "virtual_s"), seconds_text),
+            _known_text(records.mean_of(cell, "bytes"), bytes_text),
             _mean_text(records.by_worker(cell, "idle"), "{:.0%}"),
             _mean_text(records.by_worker(cell, "staleness"), "{:.1f}"),
         )
@@ -98,6 +100,10 @@ def interval_text(spread: Spread) -> str:
 
 def _rank(spread: Spread) -> float:
     return math.inf if math.isnan(spread.mean) else spread.mean
+
+
+def _known_text(value: float, text: Callable[[float], str]) -> str:
+    return text(value) if math.isfinite(value) else ""
 
 
 def _mean_text(values: list[float], form: str) -> str:
