@@ -31,6 +31,6 @@ class Domains:
         if not self.count:
             return None
         visits += [0] * (self.count - len(visits))  # a run that was resumed with other settings
-        domain = visits.index(min(visits))
+        domain = visits.index(min(visits[: self.count]))
         visits[domain] += steps
         return domain

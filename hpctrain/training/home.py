@@ -24,6 +24,8 @@ from hpctrain.training.updates import Updates, refused
 
 Commands = Iterator[Command]
 
+ROUND_OFF = 1e-6  # 0.07 of 100 workers are 7, although floats say 7.000...1
+
 
 @dataclass(frozen=True, slots=True)
 class EnergyBudget:
@@ -232,7 +234,9 @@ class Home:
     def _quorum(self) -> int:
         quorum = self.method.waiting.quorum
         assert quorum is not None
-        return ceil(quorum * self.num_workers) if isinstance(quorum, float) else quorum
+        if isinstance(quorum, float):
+            return ceil(quorum * self.num_workers - ROUND_OFF)
+        return quorum
 
     def _call_round(self, state: HomeState, now_s: float) -> Commands:
         """Merge fragment 0 from who is there, and tell the other homes who that is."""

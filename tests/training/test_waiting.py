@@ -183,6 +183,12 @@ def test_a_quorum_waits_for_more_for_the_grace_and_no_longer() -> None:
     assert commands[0].message == Members((0, 2))
 
 
+def test_a_part_of_the_workers_is_not_one_more_by_round_off() -> None:
+    assert 0.28 * 25 > 7
+    actor = Actor("diloco", num_workers=25, waiting=Waiting(quorum=0.28))
+    assert [len(actor.told(push(worker, 0))) > 0 for worker in range(7)] == [False] * 6 + [True]
+
+
 def test_who_is_late_takes_part_in_the_next_round() -> None:
     actor = Actor("diloco", outer_lr=1.0, outer_momentum=0.0, num_workers=3,
                   waiting=Waiting(quorum=0.5))  # fmt: skip
@@ -324,6 +330,7 @@ def test_a_worker_goes_on_with_the_domain_that_was_least_visited() -> None:
     assert visits == [12, 8, 8]
     assert Domains().give_out([], 4) is None
     assert domains.give_out([], 4) == 0
+    assert domains.give_out([5, 4, 6, 0], 4) == 1  # there were four when the run began
 
 
 @pytest.mark.parametrize("overlap", [False, True])
