@@ -185,6 +185,16 @@ def _min_steps(config: RunConfig) -> Iterator[Problem]:
         )
 
 
+def _guard(config: RunConfig) -> Iterator[Problem]:
+    factor = config.method.guard_factor
+    if 0 < factor <= 1:
+        yield (
+            "method.guard_factor",
+            f"{factor} is not allowed: it refuses what is as long as usual; give more than 1, or 0"
+            " for no guard",
+        )
+
+
 _RULES: tuple[Callable[[RunConfig], Iterator[Problem]], ...] = (
     _heloco_section,
     _ddp,
@@ -193,4 +203,5 @@ _RULES: tuple[Callable[[RunConfig], Iterator[Problem]], ...] = (
     _measured,
     _domains,
     _min_steps,
+    _guard,
 )
