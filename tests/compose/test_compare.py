@@ -17,7 +17,8 @@ import pytest
 from click.testing import CliRunner
 
 from hpctrain.cli import main
-from hpctrain.compose.studies.results import FILE, Results, key_of
+from hpctrain.compose.studies.one_run import run_once
+from hpctrain.compose.studies.results import FILE, Results, alone_in, key_of
 from hpctrain.config.study import cells_of, read_study, settings_of
 from hpctrain.errors import ConfigError, RunStoreError
 from hpctrain.report.studies.records import Tuned, spread_of
@@ -80,6 +81,7 @@ def test_a_study_is_tuned_and_run_and_goes_on_where_it_was(study: Path) -> None:
     assert all(row["virtual_s"] <= 31 for row in rows if row["budget"] == "time")  # type: ignore[operator]
     page = (study.parent / "study" / "study.html").read_text()
     assert "sum of all" in page
+    assert "which the tables do not use; not tuned: sum of all" in done.output
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
 
     results = study.parent / "study" / FILE
@@ -220,6 +222,24 @@ def test_results_are_kept_and_failures_tried_again(tmp_path: Path) -> None:
     assert found is not None
     assert found["loss"] == 2.0
     assert again.get("b") is None
+
+
+def test_two_studies_do_not_write_to_one_place(study: Path) -> None:
+    folder = study.parent / "study"
+    with alone_in(folder):
+        done = CliRunner().invoke(main, ["compare", str(study)])
+    assert done.exit_code == 2
+    assert "study is in use by another hpctrain compare; wait for its end, or" in done.output
+    with alone_in(folder):
+        pass
+
+
+def test_whatever_a_task_raises_is_the_outcome_of_its_run(study: Path) -> None:
+    read = read_study(study)
+    settings = settings_of(read, cells_of(read)[0], seed=1, tuned=0.5)
+    settings["task"] = {**settings["task"], "options": {"sleep_s": []}}
+    outcome = run_once(settings)
+    assert outcome["error"].startswith("TypeError: float() argument")
 
 
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from hpctrain.cluster.launcher import read_launcher
 from hpctrain.compose.studies.compare import Comparison, failures_of
-from hpctrain.config.study import read_study
+from hpctrain.compose.studies.results import alone_in
+from hpctrain.config.study import Study, read_study
 from hpctrain.report.console import make_console, seen_by
 from hpctrain.report.studies.terminal import print_study
 from hpctrain.storage.files import write_whole
@@ -23,6 +24,11 @@ def compare(path: str, jobs: int | None, html: bool, quiet: bool) -> int:
         HpctrainError: if the study makes no sense, or something cannot be written.
     """
     study = read_study(path)
+    with alone_in(Path(study.run_dir)):
+        return _compare(study, jobs, html, quiet)
+
+
+def _compare(study: Study, jobs: int | None, html: bool, quiet: bool) -> int:
     launcher = read_launcher(os.environ)
     console = make_console(seen_by(launcher.terminal, launcher.is_rank))
     comparison = Comparison(study)

@@ -6,9 +6,11 @@ grown, computes only what is not there.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
@@ -17,7 +19,32 @@ from typing import Any
 from hpctrain.errors import RunStoreError
 from hpctrain.storage.files import cannot_write
 
-FILE = "results.jsonl"
+FILE, LOCK = "results.jsonl", ".lock"
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """No second study writes there meanwhile. A lock ends with its process, whatever ends that.
+
+    Raises:
+        RunStoreError: if one does already, or the folder cannot be made.
+    """
+    _make(folder)
+    try:
+        lock = (folder / LOCK).open("a")
+    except OSError as error:
+        raise cannot_write(folder / LOCK, error) from error
+    with lock as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunStoreError(
+                f"{folder} is in use by another hpctrain compare; wait for its end, or give another"
+                " run_dir"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        yield
 
 
 def key_of(settings: Mapping[str, Any]) -> str:
@@ -33,10 +60,7 @@ class Results:
         self._path = folder / FILE
         self._lock = Lock()
         self._known: dict[str, dict[str, Any]] = {}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(folder, error) from error
+        _make(folder)
         if self._path.exists():
             self._read()
 
@@ -76,3 +100,10 @@ class Results:
                 ) from None
         if len(whole) + len(newline) < len(data):
             os.truncate(self._path, len(whole) + len(newline))
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error

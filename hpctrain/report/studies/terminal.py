@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hpctrain.config.study import Cell
+from hpctrain.config.study import Cell, range_of
 from hpctrain.report.studies.records import Spread, StudyRecords
 from hpctrain.report.words import bytes_text, count_text, seconds_text
 
@@ -41,11 +41,16 @@ def print_study(records: StudyRecords, console: Console) -> None:
 def about(records: StudyRecords) -> Iterator[str]:
     """How it was made: what a reader has to know to believe the tables."""
     study = records.study
-    yield (
-        f"{study.name}: {len(study.seeds)} seeds; {study.tune.key} tuned for each method and place "
-        f"by {study.tune.trials} trials on seeds {', '.join(map(str, study.tune.seeds))}, which "
-        "the tables do not use"
-    )
+    untuned = [method for method in study.methods if range_of(study, method) is None]
+    seeds = f"{study.name}: {len(study.seeds)} seeds"
+    if len(untuned) < len(study.methods):
+        yield (
+            f"{seeds}; {study.tune.key} tuned for each method and place by {study.tune.trials} "
+            f"trials on seeds {', '.join(map(str, study.tune.seeds))}, which the tables do not use"
+            + (f"; not tuned: {', '.join(untuned)}" if untuned else "")
+        )
+    else:
+        yield f"{seeds}; nothing was tuned"
     yield (
         f"Loss: mean over domains, nats per token; difference: to {records.reference}, paired by "
         "seed, below zero is better"
