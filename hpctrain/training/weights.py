@@ -65,7 +65,7 @@ class Weighing:
             return None
         if self.token_power == 1.0:
             return [float(count) for count in tokens]
-        mean = sum(tokens) / len(tokens)
+        mean = max(sum(tokens) / len(tokens), 1.0)  # a task need not count any
         return [self._bounded(math.pow(max(count, 1) / mean, self.token_power)) for count in tokens]
 
     @property

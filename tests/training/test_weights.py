@@ -62,6 +62,7 @@ def test_a_power_below_zero_raises_short_rounds() -> None:
     assert Weighing("token_weighted", cap=3.0, token_power=-1.0).of_a_mean([800, 0]) == [0.5, 3.0]
     assert Weighing("token_weighted").of_a_mean([600, 200]) == [600.0, 200.0]
     assert Weighing("base").of_a_mean([600, 200]) is None
+    assert Weighing("token_weighted", token_power=-1.0).of_a_mean([0, 0]) == [1.0, 1.0]
 
 
 @given(st.integers(1, 50), st.integers(0, 50), st.floats(0.0, 2.0))
