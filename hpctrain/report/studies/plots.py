@@ -95,7 +95,7 @@ def draw_curves(records: StudyRecords, group: Sequence[Cell], along: Axis) -> Fi
                 axes.plot(x, y, label=cell.method, **styles[cell.method])
                 drawn = True
         axes.set_xlabel({"steps": "inner steps of all islands", "time": "virtual seconds",
-                         "bytes": "bytes sent"}[along])  # fmt: skip
+                         "bytes": "bytes sent, as if evenly over the time"}[along])  # fmt: skip
         axes.set_ylabel("held-out loss")
         if drawn:
             axes.legend(ncols=2, fontsize=8)
