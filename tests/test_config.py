@@ -168,6 +168,11 @@ def test_everything_wrong_is_said_at_once(refused: Refused) -> None:
         ('method = {name = "ddp", local_steps = "dylu"}', "method.local_steps", "several steps"),
         ('method = {name = "rda", local_steps = "groups"}', "method.local_steps", "asynchronous"),
         ("method.min_steps = 3", "method.min_steps", 'local_steps = "dylu" or "groups"'),
+        (
+            'method = {num_fragments = 4, heloco.scope = "whole"}',
+            "method.num_fragments",
+            "one decision for the whole model",
+        ),
         ("method.guard_factor = 1.0", "method.guard_factor", "more than 1, or 0 for no guard"),
         (
             'method = {local_steps = "dylu", min_steps = 60}',

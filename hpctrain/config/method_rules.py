@@ -80,6 +80,13 @@ def _heloco_section(config: RunConfig) -> Iterator[Problem]:
             "method.heloco.c_bad",
             f"{method.heloco.c_bad} is not allowed; give at most c_ok, {method.heloco.c_ok}",
         )
+    whole = method.name == "heloco" and method.heloco.scope == "whole"
+    if whole and method.num_fragments not in ("auto", 1):
+        yield (
+            "method.num_fragments",
+            f'{method.num_fragments} is not allowed with heloco.scope = "whole", which takes one'
+            " decision for the whole model; leave one of them out",
+        )
 
 
 def _ddp(config: RunConfig) -> Iterator[Problem]:
