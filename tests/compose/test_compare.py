@@ -17,8 +17,9 @@ import pytest
 from click.testing import CliRunner
 
 from hpctrain.cli import main
+from hpctrain.compose.studies.compare import evenly
 from hpctrain.compose.studies.one_run import run_once
-from hpctrain.compose.studies.results import FILE, Results, alone_in, key_of
+from hpctrain.compose.studies.results import FILE, Results, _digest, alone_in, key_of
 from hpctrain.config.study import cells_of, read_study, settings_of
 from hpctrain.errors import ConfigError, RunStoreError
 from hpctrain.report.studies.records import Tuned, spread_of
@@ -211,6 +212,27 @@ def test_the_tuned_value_goes_over_everything(study: Path) -> None:
     assert values["method"] == {"sync_every": 5, "name": "mla", "outer_lr": 0.5}
     assert values["seed"] == 7
     assert key_of(values) != key_of(settings_of(read, cell, seed=8, tuned=0.5))
+
+
+def test_a_run_on_other_text_is_another_run(tmp_path: Path) -> None:
+    keys = set()
+    for name, text in (("a", "one"), ("b", "two"), ("c", "two")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.train.txt").write_text(text)
+        values = {"task": {"options": {"folder": str(tmp_path / name)}}}
+        keys.add(key_of(values))
+    assert len(keys) == 3  # the name of the folder is a setting as well
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "x.train.txt").write_text("one")
+    before = key_of({"task": {"options": {"folder": str(tmp_path / "d")}}})
+    (tmp_path / "d" / "x.train.txt").write_text("two")
+    _digest.cache_clear()
+    assert key_of({"task": {"options": {"folder": str(tmp_path / "d")}}}) != before
+
+
+def test_the_first_trials_are_even_in_the_logarithm() -> None:
+    values = evenly((0.1, 10.0), 4)
+    assert [math.log10(value) for value in values] == pytest.approx([-0.75, -0.25, 0.25, 0.75])
 
 
 def test_results_are_kept_and_failures_tried_again(tmp_path: Path) -> None:

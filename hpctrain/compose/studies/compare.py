@@ -82,14 +82,15 @@ class Comparison:
         limits = range_of(self.study, cell.method)
         if limits is None:
             return Tuned(None, ())
+        first = evenly(limits, min(self.study.tune.trials, max(3, self.study.tune.trials // 2)))
         trials: list[tuple[float, float]] = []
         with tempfile.TemporaryDirectory(prefix="hpctrain-tune-") as folder:
             asked = self.study.tune
             search = ht.Search(
                 {"value": ht.Float(*limits, log=True)},
                 run_dir=f"{folder}/search", stop={"evaluations": asked.trials}, seed=0,
-                propagator="gaussian", options={"num_initial": max(3, asked.trials // 2)},
-                progress="none",
+                propagator="gaussian", options={"num_initial": len(first)}, progress="none",
+                initial=[{"value": value} for value in first],
             )  # fmt: skip
             while (candidate := search.ask()) is not None:
                 value = float(f"{candidate['value']:.4g}")
@@ -144,6 +145,12 @@ class Comparison:
         with self._lock:
             self._done += 1
             self.seen(self._done, self._total, name)
+
+
+def evenly(limits: tuple[float, float], count: int) -> list[float]:
+    """The middles of `count` parts of a range that are alike in the logarithm."""
+    low, high = limits
+    return [low * (high / low) ** ((part + 0.5) / count) for part in range(count)]
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """What a study has computed: one line of JSON for each run, written when it ends, never again.
 
-A run is known by a hash of all of its settings: a study that was interrupted, or whose file has
-grown, computes only what is not there.
+A run is known by a hash of all of its settings, of the version of hpctrain and of the text it
+trains on, if that is the user's: a study that was interrupted, or whose file has grown, computes
+only what is not there.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from hpctrain import __version__
 from hpctrain.errors import RunStoreError
 from hpctrain.storage.files import cannot_write
 
@@ -49,8 +52,20 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 def key_of(settings: Mapping[str, Any]) -> str:
     """The same for the same run."""
-    text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
+    options = settings.get("task", {}).get("options", {})
+    folder = options.get("folder") if isinstance(options, Mapping) else None
+    origin = [__version__, _digest(Path(folder)) if isinstance(folder, str) else ""]
+    text = json.dumps([settings, origin], sort_keys=True, ensure_ascii=False)
     return blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+@cache
+def _digest(folder: Path) -> str:
+    """Of all files of a folder of text."""
+    found = blake2b(digest_size=12)
+    for path in sorted(folder.glob("*.txt")):
+        found.update(path.name.encode() + b"\0" + blake2b(path.read_bytes()).digest())
+    return found.hexdigest()
 
 
 class Results:
