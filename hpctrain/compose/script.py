@@ -102,7 +102,7 @@ class Run:
         shard = (world.rank, world.size) if config.topology.data == "shard" else (0, 1)
         self._own = Belongings(shard, config.seed, self._count, self._between_batches)
         self._began_s, self._began_steps = perf_counter(), 0
-        self._failed = self._closed = False
+        self._failed = self._closed = self._made_group = False
         self._progress = ProgressDisplay(
             config.progress.show if world.rank == 0 else "none",
             config.stop.steps,
@@ -182,6 +182,7 @@ class Run:
         """
         chosen = backend or ("nccl" if self.device.startswith("cuda") else "gloo")
         init_worker_group(self._world, self._topology, chosen)
+        self._made_group = True
 
     @property
     def energy(self) -> EnergyNow | None:
@@ -285,7 +286,7 @@ class Run:
                 self._world.abort(RuntimeError("the script failed; perun has said why"))
         self._at_exit()
         if not self._failed:
-            leave_worker_group()
+            leave_worker_group(ours=self._made_group)
 
     def _at_exit(self) -> None:
         if self._run is not None and self._run.session.stopped is not None:

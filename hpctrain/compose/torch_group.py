@@ -52,9 +52,13 @@ def init_worker_group(world: World, topology: Topology, backend: str) -> None:
     )
 
 
-def leave_worker_group() -> None:
-    """Give up torch's process groups, for an interpreter that is about to end. No communication."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+def leave_worker_group(ours: bool) -> None:
+    """For an interpreter that is about to end. No communication.
+
+    Args:
+        ours: `init_worker_group` made torch's process group: it is given up. A script's own is not.
+    """
+    if ours and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     let_gloo_rest()
 

@@ -17,12 +17,14 @@ def thread(threads: Path, number: int, name: str, state: str) -> None:
     (threads / str(number) / "stat").write_text(f"{number} ({name}) {state} 1 2 3")
 
 
-def test_a_process_group_is_given_up() -> None:
+def test_a_process_group_of_ours_is_given_up_and_no_other() -> None:
     store = torch.distributed.HashStore()
     torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
-    leave_worker_group()
+    leave_worker_group(ours=False)
+    assert torch.distributed.is_initialized()
+    leave_worker_group(ours=True)
     assert not torch.distributed.is_initialized()
-    leave_worker_group()
+    leave_worker_group(ours=True)
 
 
 def test_a_thread_of_gloo_that_still_works_is_waited_for(
