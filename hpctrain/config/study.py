@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,9 +28,27 @@ Tables = Annotated[
     Field(min_length=1),
     Allowed('tables of settings by name, such as [methods.heloco] with method.name = "heloco"'),
 ]
+Names = Annotated[
+    tuple[str, ...], Field(strict=False), Allowed('a list of names such as ["heloco", "mla"]')
+]
 RANGE = "tune"  # in the table of a method: the range of the tuned key
 _ONE_DATA: dict[str, dict[str, Any]] = {"data": {}}
 RESERVED = ("name", "run_dir", "seed", "progress", "search", "energy")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """One method on one profile, data and budget."""
+
+    profile: str
+    data: str
+    budget: str
+    method: str
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What methods are compared on."""
+        return self.profile, self.data, self.budget
 
 
 class TuneConfig(Section):
@@ -41,11 +59,33 @@ class TuneConfig(Section):
     seeds: Seeds = (0,)
 
 
+class Where(Section):
+    """Some cells: those whose names are in each list; an empty list means any."""
+
+    methods: Names = ()
+    profiles: Names = ()
+    data: Names = ()
+    budgets: Names = ()
+
+    def holds(self, cell: Cell) -> bool:
+        """Is it one of these?"""
+        wanted = (self.methods, self.profiles, self.data, self.budgets)
+        have = (cell.method, cell.profile, cell.data, cell.budget)
+        return all(not names or name in names for names, name in zip(wanted, have, strict=True))
+
+
+class Same(Where):
+    """Cells whose runs are those of another budget: computed once, shown twice."""
+
+    as_budget: Annotated[str, Field(min_length=1)]
+
+
 class Study(Section):
     """What is compared.
 
-    Every method is run on every profile, data and budget, with every seed. The tables are settings
-    as in `run.toml`, laid over `base` in this order: profile, data, budget, method.
+    Every method is run on every profile, data and budget, with every seed, but for what is in
+    `leave_out`. The tables are settings as in `run.toml`, laid over `base` in this order: profile,
+    data, budget, method.
     """
 
     name: Annotated[
@@ -62,21 +102,8 @@ class Study(Section):
     profiles: Tables
     data: Tables = Field(default_factory=lambda: dict(_ONE_DATA))
     budgets: Tables
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Cell:
-    """One method on one profile, data and budget."""
-
-    profile: str
-    data: str
-    budget: str
-    method: str
-
-    @property
-    def place(self) -> tuple[str, str, str]:
-        """What methods are compared on."""
-        return self.profile, self.data, self.budget
+    leave_out: Annotated[tuple[Where, ...], Field(strict=False)] = ()
+    same: Annotated[tuple[Same, ...], Field(strict=False)] = ()
 
 
 def read_study(path: str | os.PathLike[str]) -> Study:
@@ -106,14 +133,23 @@ def read_study(path: str | os.PathLike[str]) -> Study:
 
 
 def cells_of(study: Study) -> list[Cell]:
-    """All of them; those that are compared with each other are neighbours."""
-    return [
+    """All but those left out; those that are compared with each other are neighbours."""
+    cells = (
         Cell(profile, data, budget, method)
         for profile in study.profiles
         for data in study.data
         for budget in study.budgets
         for method in study.methods
-    ]
+    )
+    return [cell for cell in cells if not any(part.holds(cell) for part in study.leave_out)]
+
+
+def made_as(study: Study, cell: Cell) -> Cell:
+    """The cell whose runs are shown in this one: mostly itself."""
+    for part in study.same:
+        if part.holds(cell):
+            return replace(cell, budget=part.as_budget)
+    return cell
 
 
 def settings_of(study: Study, cell: Cell, seed: int, tuned: float | None) -> dict[str, Any]:
@@ -173,7 +209,16 @@ def _problems(study: Study, path: str) -> Iterator[str]:
             for key in RESERVED:
                 if key in table:
                     yield f"{path}: {section}.{name}.{key}: is the study's own; leave it out"
-    for cell in cells_of(study):
+    cells = cells_of(study)
+    yield from _selection_problems(study, path)
+    for place in dict.fromkeys(cell.place for cell in cells):
+        reference = study.reference or next(iter(study.methods))
+        if Cell(*place, reference) not in cells:
+            yield (
+                f"{path}: leave_out: {reference}, the reference, is left out on "
+                f"{', '.join(place)}; leave out all methods there, or another one"
+            )
+    for cell in cells:
         where = f"{path}: {cell.method} on {cell.profile}, {cell.data}, {cell.budget}"
         try:
             for tuned in _ends(study, cell):
@@ -186,6 +231,34 @@ def _problems(study: Study, path: str) -> Iterator[str]:
             yield f"{path}: budgets.{cell.budget}: has no end; give stop.steps or stop.minutes"
         if config.simulate.work != "train":
             yield f'{path}: simulate.work: "timing" trains nothing; leave it out'
+
+
+def _selection_problems(study: Study, path: str) -> Iterator[str]:
+    known = {"methods": study.methods, "profiles": study.profiles, "data": study.data,
+             "budgets": study.budgets}  # fmt: skip
+    parts = [("leave_out", part) for part in study.leave_out]
+    for section, part in [*parts, *(("same", part) for part in study.same)]:
+        for key, names in known.items():
+            for name in getattr(part, key):
+                if name not in names:
+                    yield f"{path}: {section}.{key}: no {name!r}; there are {', '.join(names)}"
+    cells = set(cells_of(study))
+    if not cells:
+        yield f"{path}: leave_out: nothing is left to run"
+    for part in study.same:
+        if part.as_budget not in study.budgets:
+            yield (
+                f"{path}: same.as_budget: no {part.as_budget!r}; there are "
+                f"{', '.join(study.budgets)}"
+            )
+            continue
+        for cell in filter(part.holds, cells):
+            other = replace(cell, budget=part.as_budget)
+            if other not in cells or made_as(study, other) != other:
+                yield (
+                    f"{path}: same.as_budget: {cell.method} on {cell.profile}, {cell.data} is not "
+                    f"run with {part.as_budget}; give a budget that it is run with"
+                )
 
 
 def _ends(study: Study, cell: Cell) -> tuple[float | None, ...]:

@@ -24,7 +24,7 @@ from typing import Any
 import hpctrain as ht
 from hpctrain.compose.studies.one_run import Outcome, run_once
 from hpctrain.compose.studies.results import Results, key_of
-from hpctrain.config.study import Cell, Study, cells_of, range_of, settings_of
+from hpctrain.config.study import Cell, Study, cells_of, made_as, range_of, settings_of
 from hpctrain.errors import HpctrainError
 from hpctrain.report.studies.records import StudyRecords, Tuned
 
@@ -58,24 +58,36 @@ class Comparison:
         """
         cells = cells_of(self.study)
         with ThreadPoolExecutor(self.jobs) as tuners, _workers(self.jobs) as pool:
-            tuned = dict(
-                zip(cells, tuners.map(lambda cell: self._tune(pool, cell), cells), strict=True)
-            )
-            runs = {
-                (cell, seed): self._start(pool, cell, seed, tuned[cell].value, "run")
-                for cell in cells
-                for seed in self.study.seeds
-            }
-            outcomes = {place: future.result() for place, future in runs.items()}
+            made = list(tuners.map(lambda cell: self._make(pool, cell), self._own(cells)))
+            by_cell = dict(zip(self._own(cells), made, strict=True))
+            runs = {cell: [run.result() for run in found] for cell, (_, found) in by_cell.items()}
+        tuned, outcomes = {}, {}
+        for cell in cells:
+            own = made_as(self.study, cell)
+            tuned[cell] = by_cell[own][0]
+            for seed, outcome in zip(self.study.seeds, runs[own], strict=True):
+                outcomes[cell, seed] = outcome
         return StudyRecords(self.study, tuned, outcomes)
+
+    def _own(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Those with runs of their own."""
+        return [cell for cell in cells if made_as(self.study, cell) == cell]
+
+    def _make(self, pool: ProcessPoolExecutor, cell: Cell) -> tuple[Tuned, list[Future[Outcome]]]:
+        """Tune; then the runs of the table begin, while the next cell is tuned."""
+        tuned = self._tune(pool, cell)
+        return tuned, [
+            self._start(pool, cell, seed, tuned.value, "run") for seed in self.study.seeds
+        ]
 
     @property
     def _total(self) -> int:
         study = self.study
-        places = len(study.profiles) * len(study.data) * len(study.budgets)
-        num_tuned = sum(range_of(study, method) is not None for method in study.methods)
-        trials = num_tuned * study.tune.trials * len(study.tune.seeds)
-        return places * (trials + len(study.methods) * len(study.seeds))
+        trials = study.tune.trials * len(study.tune.seeds)
+        return sum(
+            len(study.seeds) + (trials if range_of(study, cell.method) else 0)
+            for cell in self._own(cells_of(study))
+        )
 
     def _tune(self, pool: ProcessPoolExecutor, cell: Cell) -> Tuned:
         """Sequential trials: where the next is made depends on what came of the last."""

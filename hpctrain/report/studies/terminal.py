@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hpctrain.config.study import Cell, range_of
+from hpctrain.config.study import Cell, made_as, range_of
 from hpctrain.report.studies.records import Spread, StudyRecords
 from hpctrain.report.words import bytes_text, count_text, seconds_text
 
@@ -55,6 +55,10 @@ def about(records: StudyRecords) -> Iterator[str]:
         f"Loss: mean over domains, nats per token; difference: to {records.reference}, paired by "
         "seed, below zero is better"
     )
+    if study.same:
+        yield (
+            "=: the runs of another budget, which this method spends alike; see its steps and time"
+        )
     edges = [c for c in records.tuned if records.tuned[c].at_edge]
     if edges:
         names = ", ".join(f"{cell.method} ({cell.profile}, {cell.budget})" for cell in edges)
@@ -75,7 +79,7 @@ def rows_of(records: StudyRecords, group: list[Cell]) -> Iterator[tuple[str, ...
         same = cell == reference
         bad = "failed" if records.failed(cell) else "diverged"
         yield (
-            cell.method,
+            cell.method + (" =" if made_as(records.study, cell) != cell else ""),
             value_text(records, cell),
             bad if math.isinf(own.mean) else f"{own.mean:.4f}",
             "" if math.isnan(own.deviation) else f"{own.deviation:.4f}",
