@@ -78,8 +78,8 @@ def test_options_reach_the_settings(run_toml: Path) -> None:
     assert answer.stderr.splitlines() == [
         '--set: seed: "x" is not allowed; give an integer from 0 to 9223372036854775807',
         '--set: method.name: "sgd" is not allowed; give "ddp", "diloco", "co2", "rda",'
-        ' "async_nesterov", "async_sgd", "delayed_nesterov", "fedbuff", "mla", "heloco" or'
-        ' "age_adam"',
+        ' "async_nesterov", "async_sgd", "delayed_nesterov", "fedbuff", "mla", "heloco",'
+        ' "age_adam" or "galoco"',
     ]
     answer = hpctrain("train", run_toml, "--resume", "--set", "runtime.follow=runs/a")
     assert answer.stderr.startswith("--set: checkpoint.resume: true is not allowed")

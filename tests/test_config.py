@@ -103,7 +103,7 @@ def test_defaults_depend_on_the_method(
         (
             'method.name = "adam"',
             'run.toml: method.name: "adam" is not allowed; give "ddp", "diloco", "co2", "rda",'
-            ' "async_nesterov", "async_sgd", "delayed_nesterov", "fedbuff", "mla", "heloco" or',
+            ' "async_nesterov", "async_sgd", "delayed_nesterov", "fedbuff", "mla", "heloco",',
         ),
         (
             "runtime.service_thread = 3",

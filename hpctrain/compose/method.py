@@ -68,13 +68,16 @@ def method_of(config: RunConfig, topology: Topology | None = None, num_domains: 
         momentum_share=asked.momentum_share,
         co2=Co2(lr, mu, asked.co2.gap_penalty, asked.co2.clip_threshold or inf),
         age_adam=_age_adam(config),
-        waiting=Waiting(asked.grace_s, asked.group, asked.quorum),
+        waiting=Waiting(
+            None if asked.grace_s == "auto" else asked.grace_s, asked.group, asked.quorum
+        ),
         local_steps=LocalSteps(
             asked.local_steps, _min_steps(config), asked.local_steps_mean, asked.speed_reference
         ),
         guard=Guard(asked.guard_factor),
         diagnostics=asked.diagnostics,
         domains=_domains(num_domains, topology),
+        directional=asked.mean == "radial_directional",
     )
 
 

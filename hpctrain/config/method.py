@@ -27,6 +27,7 @@ MethodName = Literal[
     "mla",
     "heloco",
     "age_adam",
+    "galoco",
 ]
 ArrivalWeight = Literal["base", "polynomial", "one", "rate_corrected", "token_weighted"]
 
@@ -50,6 +51,14 @@ DEFAULTS_BY_METHOD: Mapping[str, Mapping[str, Any]] = {
     "mla": {"outer_lr": 0.7},
     "heloco": {"outer_lr": 0.7, "dispatch_lookahead": True},
     "age_adam": {"outer_lr": 0.1, "arrival_weight": "one"},
+    "galoco": {
+        "outer_lr": 0.3,
+        "mean": "radial_directional",
+        "overlap": True,
+        "local_steps": "clock",
+        "grace_s": "auto",
+        "group": "mean",
+    },
 }
 
 Quorum = Annotated[
@@ -108,16 +117,17 @@ class MethodConfig(Section):
     dispatch_lookahead: bool = False
     buffer_size: Literal["auto"] | PositiveInt = "auto"
     momentum_share: UnitFloat = 0.0
-    grace_s: NonNegativeFloat = 0.0
+    grace_s: Literal["auto"] | NonNegativeFloat = 0.0
     group: Literal["each", "mean"] = "each"
     quorum: Quorum | None = None
-    local_steps: Literal["fixed", "dylu", "groups"] = "fixed"
+    local_steps: Literal["fixed", "dylu", "groups", "clock"] = "fixed"
     min_steps: Literal["auto"] | PositiveInt = "auto"
     local_steps_mean: bool = False
     speed_reference: Literal["max", "p90"] = "max"
     domains: Literal["bound", "least_visited"] = "bound"
     guard_factor: NonNegativeFloat = 100.0
     diagnostics: bool = False
+    mean: Literal["plain", "radial_directional"] = "plain"
     heloco: HelocoConfig = HelocoConfig()
     co2: Co2Config = Co2Config()
     age_adam: AgeAdamConfig = AgeAdamConfig()

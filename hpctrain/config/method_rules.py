@@ -28,6 +28,7 @@ _MEANINGS: tuple[Meaning, ...] = (
         'name = "heloco" or "mla"',
     ),
     ("diagnostics", lambda m: m.name == "heloco", 'name = "heloco"'),
+    ("mean", lambda m: m.name == "galoco", 'name = "galoco"'),
     ("quorum", lambda m: m.name in ("diloco", "rda"), 'name = "diloco" or "rda"'),
     (
         "grace_s",
@@ -36,7 +37,7 @@ _MEANINGS: tuple[Meaning, ...] = (
     ),
     (
         "group",
-        lambda m: m.grace_s > 0 and not m.is_synchronous and m.name not in BUFFERED,
+        lambda m: m.grace_s != 0 and not m.is_synchronous and m.name not in BUFFERED,
         "grace_s above 0 with an asynchronous method that has no buffer",
     ),
     ("local_steps", lambda m: m.name != "ddp", "a method with rounds of several steps"),
@@ -113,8 +114,11 @@ def _needs_asynchronous(config: RunConfig) -> Iterator[Problem]:
         yield "method.overlap", f"true is not allowed with {method.name}; {WAY_OUT}"
     if method.dispatch_lookahead:
         yield "method.dispatch_lookahead", f"true is not allowed with {method.name}; {WAY_OUT}"
-    if method.local_steps == "groups":
-        yield "method.local_steps", f'"groups" is not allowed with {method.name}; {WAY_OUT}'
+    if method.local_steps in ("groups", "clock"):
+        yield (
+            "method.local_steps",
+            f'"{method.local_steps}" is not allowed with {method.name}; {WAY_OUT}',
+        )
     allowed = ("base",) if method.name == "ddp" else ("base", "token_weighted")
     if method.arrival_weight not in allowed:
         yield (
@@ -165,6 +169,21 @@ def _measured(config: RunConfig) -> Iterator[Problem]:
         )
 
 
+def _clock(config: RunConfig) -> Iterator[Problem]:
+    """Rounds that end by time are cut short, and go on while what was learned is under way."""
+    method = config.method
+    if method.local_steps == "clock" and not method.overlap and not method.is_synchronous:
+        yield (
+            "method.local_steps",
+            '"clock" needs method.overlap = true; set that, or use local_steps = "dylu"',
+        )
+    if method.grace_s == "auto" and method.local_steps == "fixed":
+        yield (
+            "method.grace_s",
+            '"auto" needs measured speeds; give seconds, or local_steps = "clock" or "dylu"',
+        )
+
+
 def _domains(config: RunConfig) -> Iterator[Problem]:
     if config.method.domains == "bound":
         return
@@ -208,6 +227,7 @@ _RULES: tuple[Callable[[RunConfig], Iterator[Problem]], ...] = (
     _needs_asynchronous,
     _means_nothing,
     _measured,
+    _clock,
     _domains,
     _min_steps,
     _guard,

@@ -40,7 +40,7 @@ from hpctrain.training.messages import (
 )
 from hpctrain.training.methods import Method
 from hpctrain.training.rules.rule import Array, OuterState
-from hpctrain.training.state import WINDOW, HomeState, LearnerState, TrainingState
+from hpctrain.training.state import ROUND, WINDOW, HomeState, LearnerState, TrainingState
 from hpctrain.training.updates import Updates
 
 TIME_IS_UP = "time is up"
@@ -162,6 +162,8 @@ class IslandTraining:
                 yield from self._gate_opens(state, now_s)
             case TimerFired(name) if name.startswith(WINDOW):
                 yield from self._home.time_is_over(state.home, name, now_s)
+            case TimerFired(name) if name.startswith(ROUND):
+                yield from self._learner.time_is_over(state.learner, name)
             case TimerFired(name):
                 if self._time_is_up(now_s):  # a resumed run may still have an older timer
                     yield from self._home.spend_budget(state.home, name)
@@ -175,7 +177,7 @@ class IslandTraining:
             case Push():
                 yield from self._home.push(state.home, sender, message, now_s)
             case Fresh():
-                yield from self._learner.fresh(state.learner, message)
+                yield from self._learner.fresh(state.learner, message, now_s)
             case Leave():
                 yield from self._home.leave(state.home, sender, now_s)
             case Final():
@@ -203,6 +205,7 @@ class IslandTraining:
             home.spent = max(home.spent, self.budget.energy.before)
             yield from self._home.check_energy(home)
         yield from self._home.set_timers(home)
+        yield from self._learner.set_timers(learner)
         if state.held:
             yield SetTimer(GATE_OPENS, now_s)
         if learner.phase == "new":

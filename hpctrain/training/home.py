@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, inf
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from hpctrain.training.updates import Updates, refused
 
 Commands = Iterator[Command]
 
+AUTO_GRACE = 0.5  # of a round by the clock
 ROUND_OFF = 1e-6  # 0.07 of 100 workers are 7, although floats say 7.000...1
 
 
@@ -61,6 +62,7 @@ class Home:
         if push.fragment == 0:
             state.spent += push.spent
             state.round_spent[sender] = push.spent
+        if push.fragment == min(state.outer):
             self.method.local_steps.observe(state.paces, sender, push.speed)
         yield from self._take(state, sender, push, now_s)
         yield from self.check_energy(state)
@@ -134,7 +136,8 @@ class Home:
     def set_timers(self, state: HomeState) -> Commands:
         """Ask again for the timers of windows that were open when the run was saved."""
         for fragment, window in state.windows.items():
-            yield SetTimer(window.timer(fragment), window.closes_s)
+            if window.closes_s < inf:
+                yield SetTimer(window.timer(fragment), window.closes_s)
 
     def time_is_over(self, state: HomeState, timer: str, now_s: float) -> Commands:
         """The timer of a window fired; the window may have closed before."""
@@ -158,7 +161,7 @@ class Home:
             else:
                 state.pools.setdefault(push.fragment, {})[sender] = push
             yield from self._merge(state, push.fragment, now_s)
-        elif self.method.waiting.grace_s > 0 and not state.ending:
+        elif self.method.waiting.grace_s != 0 and not state.ending:
             yield from self._into_window(state, sender, push, now_s)
         else:
             yield from self.updates.one(state, sender, push)
@@ -172,7 +175,7 @@ class Home:
     ) -> Commands:
         fragment = push.fragment
         if fragment not in state.windows:
-            yield self._open_window(state, fragment, now_s)
+            yield from self._open_window(state, fragment, now_s)
         window = state.windows[fragment]
         window.senders.append(sender)
         if self.method.waiting.group == "mean":
@@ -183,11 +186,19 @@ class Home:
         if all(worker in window.senders for worker in self._present(state)):
             yield from self._close_window(state, fragment, now_s)
 
-    def _open_window(self, state: HomeState, fragment: int, now_s: float) -> SetTimer:
+    def _open_window(self, state: HomeState, fragment: int, now_s: float) -> Commands:
         state.num_windows += 1
-        window = Window(state.num_windows, now_s + self.method.waiting.grace_s)
+        window = Window(state.num_windows, now_s + self._grace_s(state))
         state.windows[fragment] = window
-        return SetTimer(window.timer(fragment), window.closes_s)
+        if window.closes_s < inf:
+            yield SetTimer(window.timer(fragment), window.closes_s)
+
+    def _grace_s(self, state: HomeState) -> float:
+        grace_s, method = self.method.waiting.grace_s, self.method
+        if grace_s is not None:
+            return grace_s
+        round_s = method.local_steps.round_s(state.paces, method.sync_every, state.left)
+        return inf if round_s is None else round_s * AUTO_GRACE
 
     def _close_window(self, state: HomeState, fragment: int, now_s: float) -> Commands:
         window = state.windows.pop(fragment, None)
@@ -228,7 +239,7 @@ class Home:
             if self.method.waiting.grace_s == 0:
                 yield from self._call_round(state, now_s)
             elif 0 not in state.windows:
-                yield self._open_window(state, 0, now_s)
+                yield from self._open_window(state, 0, now_s)
 
     @property
     def _quorum(self) -> int:
@@ -296,9 +307,17 @@ class Home:
             return fresh
         steps = self._steps_of(state, worker, now_s)
         domain = self.method.domains.give_out(state.visits, steps or self.method.sync_every)
-        if steps is None and domain is None:
+        ends_in_s = self._ends_in_s(state, now_s)
+        if steps is None and domain is None and ends_in_s is None:
             return fresh
-        return replace(fresh, next_steps=steps, domain=domain)
+        return replace(fresh, next_steps=steps, domain=domain, ends_in_s=ends_in_s)
+
+    def _ends_in_s(self, state: HomeState, now_s: float) -> float | None:
+        schedule, sync_every = self.method.local_steps, self.method.sync_every
+        round_s = schedule.round_s(state.paces, sync_every, state.left)
+        if not schedule.by_clock or round_s is None:
+            return None
+        return schedule.next_end_s(state.paces, round_s, now_s) - now_s
 
     def _steps_of(self, state: HomeState, worker: WorkerId, now_s: float) -> int | None:
         method = self.method

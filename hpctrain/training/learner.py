@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 
-from hpctrain.core.events import Cancel, Command, Do, Finish, Note, Send, WorkerId
+from hpctrain.core.events import Cancel, Command, Do, Finish, Note, Send, SetTimer, WorkerId
 from hpctrain.training.fragments import Fragment
 from hpctrain.training.messages import (
     Adopt,
@@ -25,9 +26,11 @@ from hpctrain.training.messages import (
     TrainRound,
 )
 from hpctrain.training.methods import Method
-from hpctrain.training.state import LearnerState
+from hpctrain.training.state import ROUND, LearnerState
 
 Commands = Iterator[Command]
+
+FIRST_ROUND = 0.1  # of a round: how fast workers are is not known yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Learner:
 
     def start(self, state: LearnerState) -> Commands:
         """Begin, or begin again after the end of a run whose budget was raised."""
+        if self.method.local_steps.by_clock and not state.steps:
+            state.steps = self._few_steps
         state.stopping, state.last_round = False, None
         state.unmerged, state.queues = 0, {}
         state.phase = "training"
@@ -58,11 +63,11 @@ class Learner:
         elif state.phase == "leaving" or self._is_last(state):
             yield from self._leave(state)
         elif self.method.overlap:
-            yield from self._order(state)
+            yield from self._order(state, brief=result.steps == 0)
         else:
             state.phase = "waiting"
 
-    def fresh(self, state: LearnerState, fresh: Fresh) -> Commands:
+    def fresh(self, state: LearnerState, fresh: Fresh, now_s: float) -> Commands:
         """A home answered."""
         if fresh.fragment not in state.awaiting:
             return
@@ -71,6 +76,9 @@ class Learner:
             state.steps = fresh.next_steps
         if fresh.domain is not None:
             state.domain = fresh.domain
+        if fresh.ends_in_s is not None and state.phase == "training":
+            state.due_s = now_s + fresh.ends_in_s
+            yield from self.set_timers(state)
         if self.method.delay:
             state.queues.setdefault(fresh.fragment, []).append(fresh)
             if state.phase == "waiting":
@@ -86,6 +94,16 @@ class Learner:
             if not state.awaiting:
                 state.phase = "training"
                 yield from self._order(state)
+
+    def set_timers(self, state: LearnerState) -> Commands:
+        """Ask for the end of the round in progress; also when a run goes on that was saved."""
+        if state.due_s and state.phase == "training":
+            yield SetTimer(f"{ROUND} {state.round}", state.due_s)
+
+    def time_is_over(self, state: LearnerState, timer: str) -> Commands:
+        """A round by the clock is over, if it is still the one that the timer was for."""
+        if state.phase == "training" and timer == f"{ROUND} {state.round}":
+            yield Cancel("the round's time is over")
 
     def stop(self, state: LearnerState, reason: str) -> Commands:
         """Leave in good order: a round in progress is cut short and pushed.
@@ -145,14 +163,26 @@ class Learner:
         state.phase = "training"
         yield from self._order(state, again)
 
-    def _order(self, state: LearnerState, again: tuple[int, ...] = ()) -> Commands:
-        """Order the next round; when the run ends, one of no steps: the last merge is still due."""
+    @property
+    def _few_steps(self) -> int:
+        return ceil(self.method.sync_every * FIRST_ROUND)
+
+    def _order(
+        self, state: LearnerState, again: tuple[int, ...] = (), brief: bool = False
+    ) -> Commands:
+        """Order the next round; when the run ends, one of no steps: the last merge is still due.
+
+        A `brief` one is of few steps: time may have ended the last one before it began.
+        """
+        steps = state.steps or self.method.sync_every
+        if brief and self.method.local_steps.by_clock:
+            steps = self._few_steps
         adopt, state.arrived = state.arrived, {}
         expects = () if self.method.delay else tuple(state.awaiting)
         yield Do(
             TrainRound(
                 state.round,
-                0 if self._is_last(state) else state.steps or self.method.sync_every,
+                0 if self._is_last(state) else steps,
                 min(state.versions),
                 state.global_steps,
                 adopt,
@@ -173,7 +203,7 @@ class Learner:
                 result.tokens,
                 result.data[fragment.index],
                 result.spent if fragment.index == 0 else 0.0,
-                speed if fragment.index == 0 else 0.0,
+                speed if fragment.index == 0 or self.method.local_steps.by_clock else 0.0,
             )
             yield Send(fragment.home, push)
         pushed = [fragment.index for fragment in self.fragments]

@@ -3,6 +3,7 @@
     fixed    H = sync_every for all
     dylu     H_w = max(min_steps, floor(v_w / v_ref H)), so that all rounds take the same time:
              Dynamic Local Updates, arXiv 2401.09135, equation 6; v are measured steps per second
+    clock    as many as fit: a round of any worker ends when T = K H / sum v seconds have passed
     groups   between min_steps and H, so that a worker arrives together with others: after the
              scheduler of FedCompass, arXiv 2309.14675
 
@@ -27,19 +28,24 @@ import numpy as np
 from hpctrain.core.events import WorkerId
 from hpctrain.core.plain import plain
 
-Schedule = Literal["fixed", "dylu", "groups"]
+Schedule = Literal["fixed", "dylu", "groups", "clock"]
 
 SMOOTHING = 0.5  # of a measured speed, against the one before
+LEAST_ROUND = 0.25  # a round by the clock is at least so much of the usual one
 ROUND_OFF = 1e-6  # 60 / 6 steps are 10, although floats may say 9.999...
 
 
 @plain
 @dataclass(slots=True)
 class Paces:
-    """What the home knows: steps per second of each worker, and when it is due."""
+    """What the home knows: steps per second of each worker, and when it is due.
+
+    `ends_s` is when the round ends that all have been told of, with `clock`.
+    """
 
     speeds: dict[WorkerId, float] = field(default_factory=dict)
     due_s: dict[WorkerId, float] = field(default_factory=dict)
+    ends_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +83,36 @@ class LocalSteps:
         speeds = {w: v for w, v in paces.speeds.items() if w not in left or w == worker}
         if not self.timed or worker not in speeds:
             return None
+        if self.schedule == "clock":
+            return 2 * len(speeds) * sync_every  # more than fit: time ends the round
         if self.schedule == "dylu":
             return self._dylu(speeds, worker, sync_every)
         due_s = [at_s for w, at_s in paces.due_s.items() if w not in left and at_s > now_s]
         steps = self._together(sorted(set(due_s)), speeds, worker, sync_every, now_s)
         paces.due_s[worker] = now_s + steps / speeds[worker]
         return steps
+
+    @property
+    def by_clock(self) -> bool:
+        """Do rounds end by time, and not by a number of steps?"""
+        return self.schedule == "clock"
+
+    def round_s(
+        self, paces: Paces, sync_every: int, left: Collection[WorkerId] = ()
+    ) -> float | None:
+        """How long a round lasts so that workers take `sync_every` steps in the mean."""
+        speeds = [v for w, v in paces.speeds.items() if w not in left]
+        return len(speeds) * sync_every / sum(speeds) if speeds else None
+
+    def next_end_s(self, paces: Paces, round_s: float, now_s: float) -> float:
+        """When the round in progress is to end: one round after the last one, for all alike.
+
+        Who is answered long after it ended joins the others at the next end.
+        """
+        least_s = round_s * LEAST_ROUND
+        if paces.ends_s < now_s + least_s:
+            paces.ends_s = max(paces.ends_s + round_s, now_s + least_s)
+        return paces.ends_s
 
     def _dylu(self, speeds: dict[WorkerId, float], worker: WorkerId, sync_every: int) -> int:
         values = np.array(sorted(speeds.values()))

@@ -21,7 +21,7 @@ class Push:
     `data` is the pseudo-gradient `theta_start - theta_end`; of a buffer fragment the values
     themselves; for `ddp` the gradient of one step. `base_version` is the home's version that the
     round started from. `spent` is the energy of the round, in the unit of the budget; it is told
-    with fragment 0, and so is `speed`: steps per second of computing, 0 where nobody asks.
+    with fragment 0. `speed` is in steps per second of computing, 0 where nobody asks.
     """
 
     fragment: int
@@ -40,7 +40,8 @@ class Fresh:
     """Home to worker: the fragment to go on from, after `global_steps` of all workers.
 
     `spent` is the energy of all of them until then, as far as the home of fragment 0 knows. It may
-    also tell the inner steps of the worker's rounds from now on, and the domain of the next one.
+    also tell the inner steps of the worker's rounds from now on, the domain of the next one, and
+    in how many seconds the round in progress is to end.
     """
 
     fragment: int
@@ -50,6 +51,7 @@ class Fresh:
     spent: float = 0.0
     next_steps: int | None = None
     domain: int | None = None
+    ends_in_s: float | None = None
 
 
 @plain

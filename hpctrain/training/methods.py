@@ -19,6 +19,7 @@ from hpctrain.training.rules.heloco import Correction, HeLoCo
 from hpctrain.training.rules.means import Mean, mean, radial_directional
 from hpctrain.training.rules.mla import MomentumLookAhead
 from hpctrain.training.rules.nesterov import Nesterov
+from hpctrain.training.rules.partial import PartialNesterov
 from hpctrain.training.rules.rule import KnowsNumWorkers, OuterRule
 from hpctrain.training.weights import ArrivalWeight, Weighing
 
@@ -34,6 +35,7 @@ MethodName = Literal[
     "mla",
     "heloco",
     "age_adam",
+    "galoco",
 ]
 Group = Literal["each", "mean"]
 
@@ -51,6 +53,7 @@ DEFAULT_OUTER_LR: dict[MethodName, float] = {
     "mla": 0.7,
     "heloco": 0.7,
     "age_adam": 0.1,
+    "galoco": 0.3,
 }
 DEFAULT_OUTER_MOMENTUM: dict[MethodName, float] = {"ddp": 0.0, "async_sgd": 0.0, "co2": 0.5}
 
@@ -69,6 +72,7 @@ CONVENTIONS: dict[MethodName, Convention] = {
     "fedbuff": "sum",
     "mla": "ema",
     "heloco": "ema",
+    "galoco": "sum",
 }
 
 
@@ -79,12 +83,13 @@ class Waiting:
     Attributes:
         grace_s: asynchronous: who arrives within so many seconds is answered together.
             Synchronous, with a quorum: how long it waits for more when the quorum is there.
+            None: half of a round, of methods whose rounds end by the clock.
         group: what arrives within the grace is merged one by one, or as one mean.
         quorum: of a synchronous round: a number of workers, or (float) a part of them all; None:
             all.
     """
 
-    grace_s: float = 0.0
+    grace_s: float | None = 0.0
     group: Group = "each"
     quorum: int | float | None = None
 
@@ -110,7 +115,7 @@ class Method:
         weighing: rho of an asynchronous arrival.
         delay: rounds that the merged parameters are late (`co2`): a round starts from the mean of
             those before the last one, whose exchange it hides.
-        mean: how the pushes of a synchronous round become one.
+        mean: how the pushes of a synchronous round, or of a group, become one.
         waiting: for whom a home waits.
         local_steps: inner steps of a round, by worker.
         guard: refuses what is too long.
@@ -139,6 +144,11 @@ class Method:
             return self
         return replace(self, rule=self.rule.for_workers(num_workers))
 
+    @property
+    def in_parts(self) -> bool:
+        """Does a group of some workers make a part of an outer step?"""
+        return isinstance(self.rule, PartialNesterov)
+
     def buffer_rule(self) -> tuple[OuterRule, bool]:
         """The rule for buffers, and whether it wants 1/K as its weight."""
         return RunningAverage(), not self.synchronous
@@ -166,6 +176,7 @@ def make_method(
     guard: Guard = UNGUARDED,
     diagnostics: bool = False,
     domains: Domains = BOUND,
+    directional: bool = False,
 ) -> Method:
     """The method called `name`; what is None takes the default of its paper.
 
@@ -182,6 +193,8 @@ def make_method(
             return Method(name, GradientMean(), 1, synchronous=True, gradients=True)
         case "diloco" | "rda" | "async_nesterov":
             rule = Nesterov(lr, mu)
+        case "galoco":
+            rule = PartialNesterov(lr, mu)
         case "co2":
             rule = replace(co2 or Co2(lr, mu), lr=lr, mu=mu)
         case "async_sgd":
@@ -211,7 +224,7 @@ def make_method(
         overlap=overlap and name not in SYNCHRONOUS,
         weighing=weighing,
         delay=1 if name == "co2" else 0,
-        mean=radial_directional if name == "rda" else mean,
+        mean=radial_directional if name == "rda" or directional else mean,
         waiting=waiting,
         local_steps=local_steps,
         guard=guard,

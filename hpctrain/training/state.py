@@ -13,7 +13,9 @@ from hpctrain.training.messages import Adopt, Fresh, Push, TrainRound
 from hpctrain.training.rules.rule import Array, OuterState
 from hpctrain.training.weights import PushCounts
 
+# Names of timers begin with these.
 WINDOW = "window"
+ROUND = "round"
 
 Phase = Literal["new", "training", "waiting", "leaving", "left", "finished"]
 
@@ -29,6 +31,7 @@ class LearnerState:
     `steps` are those of the next round, as told; 0: sync_every.
     With a delay, `unmerged` counts own pushes whose mean no round has started from, and `queues`
     holds the answers to them, by fragment.
+    `due_s`: when the round in progress is to end by the clock; 0: it is not known yet.
     """
 
     phase: Phase
@@ -45,6 +48,7 @@ class LearnerState:
     unmerged: int = 0
     queues: dict[int, list[Fresh]] = field(default_factory=dict)
     domain: int | None = None
+    due_s: float = 0.0
 
 
 @plain

@@ -21,6 +21,7 @@ Commands = Iterator[Command]
 
 NOT_FINITE = "it is not finite"
 NOT_COUNTED = PushCounts()
+LONGEST_ROUND = 2.0  # a longer one counts as so many usual ones
 ALL = -1  # the sender of what several have sent
 
 
@@ -39,8 +40,9 @@ class Updates:
         state.steps[index] += push.steps
         weight, longest = self._weight(state, sender, push), self._longest(state, index, sender)
         applied = self.rule(index).apply(
-            outer, push.data, weight, self.fragments[index].bounds, Arrival(staleness, longest)
-        )
+            outer, push.data, weight, self.fragments[index].bounds,
+            Arrival(staleness, longest, self._part(state, {sender: push})),
+        )  # fmt: skip
         if applied is None:
             length = measure(push.data, push.data, 0, push.data.size).delta_norm
             yield self._refuse(state, sender, push, length, longest)
@@ -56,17 +58,23 @@ class Updates:
         """One step on the mean of several arrivals, each with its weight."""
         used, refusals = self._acceptable(state, pushes)
         yield from refusals
-        weights = [self._weight(state, worker, pushes[worker]) for worker in used]
+        weights: list[float] | None = [self._weight(state, w, pushes[w]) for w in used]
         total = self._total(state, fragment, pushes)
         state.steps[fragment] += total.steps
         if not used:
             return
+        assert weights is not None
+        learned = self._is_learned(fragment)
         weight = sum(weights) / len(weights)
-        if self.fragments[fragment].kind == "buffers":
+        if not learned or self.method.in_parts:
             weight = min(1.0, sum(weights))
+        if learned and self.method.in_parts:
+            weights = self.method.weighing.of_a_mean([pushes[worker].tokens for worker in used])
+        combine = self.method.mean if learned else mean
         parts = [pushes[worker].data for worker in used]
-        data = mean(parts, weights, self.fragments[fragment].bounds)
-        yield from self._apply(state, replace(total, data=data), pushes, used, weight)
+        data = combine(parts, weights, self.fragments[fragment].bounds)
+        part = self._part(state, {worker: pushes[worker] for worker in used})
+        yield from self._apply(state, replace(total, data=data), pushes, used, weight, part)
 
     def round(self, state: HomeState, fragment: int, pushes: Mapping[WorkerId, Push]) -> Commands:
         """A round of a synchronous method: the rule on the mean, in the order of workers.
@@ -125,11 +133,12 @@ class Updates:
         pushes: Mapping[WorkerId, Push],
         used: Sequence[WorkerId],
         weight: float,
+        part: float = 1.0,
     ) -> Commands:
         index, outer = total.fragment, state.outer[total.fragment]
         staleness = max(outer.version - pushes[worker].base_version for worker in used)
         applied = self.rule(index).apply(
-            outer, total.data, weight, self.fragments[index].bounds, Arrival(staleness)
+            outer, total.data, weight, self.fragments[index].bounds, Arrival(staleness, part=part)
         )
         if applied is None:
             yield refused(total, ALL, outer.version, "the mean is not finite")
@@ -159,12 +168,33 @@ class Updates:
         """The weight rho of an arrival; it is counted with this."""
         if not self._is_learned(push.fragment):
             return 1.0 / self.num_workers
+        if self.method.in_parts:
+            return 1.0 / len(self._present(state, sender))
         weighing, tally = self.method.weighing, NOT_COUNTED
         if weighing.counts:
             tally = state.tallies.setdefault(push.fragment, PushCounts())
             tally.add(sender, push.tokens)
         staleness = state.outer[push.fragment].version - push.base_version
         return weighing.weight(self.num_workers, staleness, sender, tally, state.left)
+
+    def _present(self, state: HomeState, sender: WorkerId) -> list[WorkerId]:
+        """Whom an arrival is a part of. At the end of a run workers leave, but one by one."""
+        left = () if state.ending else state.left
+        return [w for w in range(self.num_workers) if w == sender or w not in left]
+
+    def _part(self, state: HomeState, pushes: Mapping[WorkerId, Push]) -> float:
+        """Which part of a round of all workers these pushes are, by time; 1 where nobody asks."""
+        schedule = self.method.local_steps
+        round_s = schedule.round_s(state.paces, self.method.sync_every, state.left)
+        if not self.method.in_parts:
+            return 1.0
+        if round_s is None:
+            return len(pushes) / max(len(self._present(state, w)) for w in pushes)
+        speeds = state.paces.speeds
+        rounds = [push.steps / (speeds[w] * round_s) if w in speeds else 1.0
+                  for w, push in pushes.items()]  # fmt: skip
+        total = sum(min(share, LONGEST_ROUND) for share in rounds)
+        return total / max(len(self._present(state, w)) for w in pushes)
 
     def _longest(self, state: HomeState, fragment: int, sender: WorkerId) -> float:
         if not self._guards(fragment):

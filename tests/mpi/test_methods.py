@@ -23,6 +23,7 @@ RUNS = {
     "rda": ["method.name=rda", "method.quorum=0.5", "runtime.record=full", *PACE],
     "co2": ["method.name=co2", "method.outer_lr=0.5", "runtime.record=order"],
     "domains": ["method.name=mla", "method.domains=least_visited", "topology.data=own"],
+    "galoco": ["method.name=galoco", "method.sync_every=20", "runtime.record=full", *PACE],
     "age_adam": ["method.name=age_adam", "method.arrival_weight=token_weighted"],
 }
 
@@ -46,7 +47,7 @@ def test_a_run_ends_and_loses_no_step(name: str, runs: Path) -> None:
     assert np.all(np.isfinite(store.table("evaluation")["loss"]))
 
 
-@pytest.mark.parametrize("name", ["grace", "dylu", "rda", "co2"])
+@pytest.mark.parametrize("name", ["grace", "dylu", "rda", "co2", "galoco"])
 def test_a_run_with_timers_is_replayed_to_the_same_bits(
     name: str, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

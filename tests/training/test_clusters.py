@@ -16,9 +16,18 @@ from tests.synthetic import Bowl, Broken, Cluster, Slope, bowls, make_cluster
 
 ASYNCHRONOUS = [
     "async_nesterov", "mla", "heloco", "async_sgd", "delayed_nesterov", "fedbuff", "age_adam",
+    "galoco",
 ]  # fmt: skip
 SYNCHRONOUS = ["diloco", "rda", "co2"]
-WAITINGS = [Waiting(), Waiting(0.05), Waiting(0.3), Waiting(0.3, "mean"), Waiting(5.0, "mean")]
+WAITINGS = [
+    Waiting(),
+    Waiting(None),
+    Waiting(None, "mean"),
+    Waiting(0.05),
+    Waiting(0.3),
+    Waiting(0.3, "mean"),
+    Waiting(5.0, "mean"),
+]
 QUORUMS = [Waiting(), Waiting(quorum=1), Waiting(0.1, quorum=2), Waiting(2.0, quorum=0.5)]
 WEIGHTS = [None, "base", "polynomial", "one", "rate_corrected", "token_weighted"]
 BOOL = st.booleans()
@@ -30,7 +39,9 @@ def clusters(draw: st.DrawFn, stops: bool = True) -> dict[str, Any]:
     """Arguments of `make_cluster`, except for scripts that end when the method is ddp."""
     name = draw(st.sampled_from([*ASYNCHRONOUS, *SYNCHRONOUS, "ddp"]))
     waitings = WAITINGS if name in ASYNCHRONOUS else QUORUMS if name in ("diloco", "rda") else None
+    overlap = name in ASYNCHRONOUS and draw(BOOL)
     schedules = ["fixed", "dylu"] + (["groups"] if name in ASYNCHRONOUS else [])
+    schedules += ["clock", "clock"] if overlap else []
     num_workers = draw(st.integers(1, 4))
     ends = []
     if stops and name != "ddp":
@@ -44,13 +55,14 @@ def clusters(draw: st.DrawFn, stops: bool = True) -> dict[str, Any]:
         "method": make_method(
             name,
             sync_every=draw(st.sampled_from([1, 2, 5])),
-            overlap=name in ASYNCHRONOUS and draw(st.booleans()),
+            overlap=overlap,
             arrival_weight=draw(st.sampled_from(WEIGHTS)),
             waiting=draw(st.sampled_from(waitings)) if waitings else Waiting(),
             local_steps=LocalSteps(
                 "fixed" if name == "ddp" else draw(st.sampled_from(schedules)), mean=draw(BOOL)
             ),
             guard=Guard(draw(st.sampled_from([0.0, 1.05, 100.0]))),
+            directional=name == "galoco" and draw(BOOL),
         ),
         "step_s": [draw(st.sampled_from([0.01, 0.1, 0.1, 0.17, 0.4])) for _ in range(num_workers)],
         "budget": Budget(steps, seconds),

@@ -166,7 +166,7 @@ def test_a_window_that_was_open_is_open_again_after_a_resume() -> None:
 def test_timers_of_two_fragments_have_names_of_their_own() -> None:
     actor = Actor("mla", num_workers=1, waiting=GRACE)
     home = actor.algorithm._home
-    names = {home._open_window(actor.state.home, fragment, 0.0).name for fragment in (0, 1)}
+    names = {next(home._open_window(actor.state.home, fragment, 0.0)).name for fragment in (0, 1)}
     assert len(names) == 2
 
 

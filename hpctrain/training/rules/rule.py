@@ -71,11 +71,13 @@ class Applied:
 class Arrival:
     """What a rule may want to know of a pseudo-gradient besides its weight.
 
-    `staleness` in versions; a pseudo-gradient longer than `longest` is refused.
+    `staleness` in versions; a pseudo-gradient longer than `longest` is refused. `part` is the part
+    of a round of all workers that it stands for.
     """
 
     staleness: int = 0
     longest: float = math.inf
+    part: float = 1.0
 
 
 FRESH = Arrival()

@@ -108,11 +108,11 @@ def momentum_update(
     gain = a * p
     along_m = mu + (q / keep if q else 0.0)  # theta -= lr (along_d D + along_m m), m being new
     along_d = p - (q * gain / keep if q else 0.0)
-    _sweep(theta, momentum, delta, start, stop, (keep, gain, -lr * along_d, -lr * along_m), scratch)
+    sweep(theta, momentum, delta, start, stop, (keep, gain, -lr * along_d, -lr * along_m), scratch)
     return along_d + along_m * gain, along_m * keep
 
 
-def _sweep(
+def sweep(
     theta: Array,
     momentum: Array,
     delta: Array,
