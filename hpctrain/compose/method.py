@@ -77,7 +77,7 @@ def method_of(config: RunConfig, topology: Topology | None = None, num_domains: 
         guard=Guard(asked.guard_factor),
         diagnostics=asked.diagnostics,
         domains=_domains(num_domains, topology),
-        directional=asked.mean == "radial_directional",
+        directional=asked.mean == "rda",
     )
 
 

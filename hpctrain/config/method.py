@@ -53,7 +53,7 @@ DEFAULTS_BY_METHOD: Mapping[str, Mapping[str, Any]] = {
     "age_adam": {"outer_lr": 0.1, "arrival_weight": "one"},
     "galoco": {
         "outer_lr": 0.3,
-        "mean": "radial_directional",
+        "mean": "rda",
         "overlap": True,
         "local_steps": "clock",
         "grace_s": "auto",
@@ -127,7 +127,7 @@ class MethodConfig(Section):
     domains: Literal["bound", "least_visited"] = "bound"
     guard_factor: NonNegativeFloat = 100.0
     diagnostics: bool = False
-    mean: Literal["plain", "radial_directional"] = "plain"
+    mean: Literal["plain", "rda"] = "plain"
     heloco: HelocoConfig = HelocoConfig()
     co2: Co2Config = Co2Config()
     age_adam: AgeAdamConfig = AgeAdamConfig()
