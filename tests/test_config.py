@@ -238,7 +238,7 @@ def test_settings_that_do_not_go_together_are_refused(
 
 def test_a_run_that_would_never_end_is_refused(refused: Refused) -> None:
     assert refused("seed = 1") == [
-        "run.toml: stop: the run would never end; give stop.steps or stop.minutes"
+        "run.toml: stop: the run would never end; give stop.steps, stop.minutes or stop.gigabytes"
     ]
 
 

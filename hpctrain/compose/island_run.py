@@ -12,6 +12,7 @@ import torch
 from hpctrain.compose.clock import RunClock
 from hpctrain.compose.gpus import local_rank_of
 from hpctrain.compose.method import method_of, num_fragments_of
+from hpctrain.compose.progress import budget_of
 from hpctrain.compose.recordings import record_initial
 from hpctrain.core.events import Started
 from hpctrain.core.gate import ALWAYS_OPEN, Gate
@@ -22,7 +23,7 @@ from hpctrain.runtime.recording import Journal, Score
 from hpctrain.runtime.snapshot import Snapshots
 from hpctrain.storage.checkpoints import Checkpoint, CheckpointDir
 from hpctrain.storage.parts import PartInfo
-from hpctrain.training.algorithm import Budget, IslandTraining
+from hpctrain.training.algorithm import IslandTraining
 from hpctrain.training.home import EnergyBudget
 from hpctrain.workers.generators import restore_generators
 from hpctrain.workers.lockstep import Lockstep, SingleRank
@@ -181,13 +182,12 @@ class IslandRun:
         )
         driver = None
         if lockstep.leads:
-            seconds = None if config.stop.minutes is None else config.stop.minutes * 60
             algorithm = IslandTraining(
                 self.replica.fragments,
                 self.method,
                 len(self.topology.workers),
                 lambda fragment: self._start_values[fragment.index].copy(),
-                Budget(config.stop.steps, seconds, self.energy_budget),
+                budget_of(config, self.energy_budget),
                 self.gate,
             )
             driver = Driver(

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from hpctrain.cluster.launcher import Launcher
 from hpctrain.compose.method import method_of
+from hpctrain.compose.progress import budget_of
 from hpctrain.compose.recordings import read_entries, recorded_workers
 from hpctrain.compose.train import TrainLoop
 from hpctrain.config import build_config
@@ -22,7 +23,7 @@ from hpctrain.errors import HpctrainError
 from hpctrain.runtime.rehearsal import rehearse
 from hpctrain.runtime.threads import ThreadWorld, run_in_threads
 from hpctrain.storage.read import open_run
-from hpctrain.training.algorithm import Budget, IslandTraining
+from hpctrain.training.algorithm import IslandTraining
 from hpctrain.training.messages import Initial
 
 if TYPE_CHECKING:
@@ -64,13 +65,12 @@ def _from_results(config: RunConfig, run_dir: Path) -> dict[int, str]:
     if not isinstance(first, Initial):
         raise HpctrainError(f"{run_dir}: the recording does not begin with the initial parameters")
     values = {fragment.index: first.values[fragment.index] for fragment in first.fragments}
-    seconds = None if config.stop.minutes is None else config.stop.minutes * 60
     algorithm = IslandTraining(
         first.fragments,
         method_of(config),
         num_workers,
         lambda fragment: np.array(values[fragment.index]),
-        Budget(config.stop.steps, seconds),
+        budget_of(config),
     )
     states = rehearse(algorithm, [entries[1:] for entries in scores])
     return _fingerprints(states)

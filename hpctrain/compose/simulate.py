@@ -14,7 +14,7 @@ from hpctrain.compose.evaluation import Evaluator, rounds_between_evaluations
 from hpctrain.compose.imagined import costs_of, imagined_topology, paces_of
 from hpctrain.compose.imagined_energy import imagined_energy
 from hpctrain.compose.method import method_of, num_fragments_of
-from hpctrain.compose.progress import progress_of
+from hpctrain.compose.progress import budget_of, progress_of
 from hpctrain.compose.recordings import FileJournal, record_initial, score_for
 from hpctrain.compose.saved_simulation import restore_simulation, save_simulation
 from hpctrain.compose.start import on_signals
@@ -31,7 +31,7 @@ from hpctrain.runtime.ports import NullNotebook
 from hpctrain.runtime.simulator import Simulator
 from hpctrain.storage.checkpoints import CheckpointDir
 from hpctrain.storage.store import RunStore
-from hpctrain.training.algorithm import Budget, IslandTraining
+from hpctrain.training.algorithm import IslandTraining
 from hpctrain.training.fragments import Fragment
 from hpctrain.training.messages import RoundTrained, TrainRound
 from hpctrain.workers.generators import OwnGenerators
@@ -153,9 +153,7 @@ class Simulation:
         }
 
     def _make_algorithm(self) -> IslandTraining:
-        stop = self.config.stop
-        seconds = None if stop.minutes is None else stop.minutes * 60
-        budget = Budget(stop.steps, seconds, self.energy.budget)
+        budget = budget_of(self.config, self.energy.budget)
         return IslandTraining(
             self.fragments, self.method, self.num_workers, self._initial, budget,
             self.energy.gate,
@@ -260,7 +258,7 @@ class Simulation:
         evaluator, task = self.workers[me].evaluator, self.workers[me].task
         if isinstance(task, FollowsProgress):
             now_s = self.simulator.now_s()
-            task.at_progress(progress_of(self.config, order.global_steps, now_s))
+            task.at_progress(progress_of(self.config, order.global_steps, now_s, order.sent))
         if task is not None and order.domain is not None:
             change_domain(task, order.domain)
         if evaluator is not None:

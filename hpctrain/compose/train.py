@@ -269,7 +269,7 @@ class TrainLoop:
             self.meter.round_begins(order.round)
         if order.steps == 0:
             return
-        done = progress_of(self.config, order.global_steps, self.clock.now_s())
+        done = progress_of(self.config, order.global_steps, self.clock.now_s(), order.sent)
         self.run_.session.lockstep.tell_progress(done)
         if order.domain is not None:
             self.run_.session.lockstep.tell_domain(order.domain)

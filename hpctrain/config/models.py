@@ -57,10 +57,16 @@ class TopologyConfig(Section):
 
 
 class StopConfig(Section):
-    """When the run ends; `steps` counts the inner optimizer steps of all islands together."""
+    """When the run ends; `steps` are inner steps of all islands, `gigabytes` what they exchange."""
 
     steps: PositiveInt | None = None
     minutes: PositiveFloat | None = None
+    gigabytes: PositiveFloat | None = None
+
+    @property
+    def is_given(self) -> bool:
+        """Does the run end by itself?"""
+        return (self.steps, self.minutes, self.gigabytes) != (None, None, None)
 
 
 class CheckpointConfig(Section):

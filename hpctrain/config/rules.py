@@ -23,8 +23,8 @@ def contradictions(config: RunConfig) -> Iterator[Problem]:
 
 def missing_stop(config: RunConfig) -> Iterator[Problem]:
     """A run whose loop the package owns has to end by itself."""
-    if config.stop.steps is None and config.stop.minutes is None:
-        yield "stop", "the run would never end; give stop.steps or stop.minutes"
+    if not config.stop.is_given:
+        yield "stop", "the run would never end; give stop.steps, stop.minutes or stop.gigabytes"
 
 
 def search_problems(config: RunConfig) -> Iterator[Problem]:

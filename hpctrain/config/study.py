@@ -227,8 +227,11 @@ def _problems(study: Study, path: str) -> Iterator[str]:
         except ConfigError as error:
             yield from str(error).splitlines()
             continue
-        if config.stop.steps is None and config.stop.minutes is None:
-            yield f"{path}: budgets.{cell.budget}: has no end; give stop.steps or stop.minutes"
+        if not config.stop.is_given:
+            yield (
+                f"{path}: budgets.{cell.budget}: has no end; give stop.steps, stop.minutes or"
+                " stop.gigabytes"
+            )
         if config.simulate.work != "train":
             yield f'{path}: simulate.work: "timing" trains nothing; leave it out'
 

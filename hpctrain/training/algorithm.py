@@ -48,11 +48,12 @@ TIME_IS_UP = "time is up"
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """When a run ends by itself: inner steps of all workers, seconds from its start, or energy."""
+    """When a run ends by itself: inner steps of all workers, seconds, energy, or bytes sent."""
 
     steps: int | None = None
     seconds: float | None = None
     energy: EnergyBudget | None = None
+    bytes: float | None = None
 
 
 class IslandTraining:
@@ -86,7 +87,9 @@ class IslandTraining:
         at_learners = budget.steps if method.synchronous else None
         at_homes = None if method.synchronous else budget.steps
         self._gate = gate
-        self._home = Home(Updates(fragments, method, num_workers), at_homes, budget.energy)
+        self._home = Home(
+            Updates(fragments, method, num_workers), at_homes, budget.energy, budget.bytes
+        )
         self._learner = Learner(fragments, method, at_learners)
 
     def init(self, me: WorkerId) -> TrainingState:
@@ -204,6 +207,7 @@ class IslandTraining:
         if self.budget.energy is not None and 0 in home.outer:
             home.spent = max(home.spent, self.budget.energy.before)
             yield from self._home.check_energy(home)
+        yield from self._home.check_bytes(home)
         yield from self._home.set_timers(home)
         yield from self._learner.set_timers(learner)
         if state.held:

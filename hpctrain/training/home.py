@@ -44,6 +44,7 @@ class Home:
     updates: Updates
     total_steps: int | None
     energy: EnergyBudget | None = None
+    total_bytes: float | None = None
 
     @property
     def fragments(self) -> tuple[Fragment, ...]:
@@ -62,10 +63,12 @@ class Home:
         if push.fragment == 0:
             state.spent += push.spent
             state.round_spent[sender] = push.spent
+            state.sent += self._round_bytes(sender) if self.total_bytes is not None else 0.0
         if push.fragment == min(state.outer):
             self.method.local_steps.observe(state.paces, sender, push.speed)
         yield from self._take(state, sender, push, now_s)
         yield from self.check_energy(state)
+        yield from self.check_bytes(state)
 
     def check_energy(self, state: HomeState) -> Commands:
         """End the run before it would use more than it may: if no other round of all fits."""
@@ -79,6 +82,20 @@ class Home:
             reason = f"{used}; another round would exceed it"
             yield Note("event", {"kind": "energy budget", "text": reason})
             yield from self.spend_budget(state, reason)
+
+    def check_bytes(self, state: HomeState) -> Commands:
+        """End the run before it would send more than it may: if no other round of all fits."""
+        limit = self.total_bytes
+        if limit is None or not state.round_spent or state.budget_spent or state.closed:
+            return
+        going_on = (w for w in range(self.num_workers) if w not in state.left)
+        if state.sent + sum(map(self._round_bytes, going_on)) > limit:
+            used = f"{state.sent / 1e9:.4g} of {limit / 1e9:g} GB sent"
+            yield from self.spend_budget(state, f"{used}; another round would exceed it")
+
+    def _round_bytes(self, worker: WorkerId) -> float:
+        """Of a push and its answer, float32; what lives at the worker itself need not travel."""
+        return 8.0 * sum(f.numel for f in self.fragments if f.home != worker)
 
     def leave(self, state: HomeState, worker: WorkerId, now_s: float) -> Commands:
         """A worker left, or was lost: nothing more will come from it."""
@@ -296,7 +313,9 @@ class Home:
         outer = state.outer[fragment]
         data = np.empty_like(outer.theta)
         self.updates.rule(fragment).dispatch(outer, data)
-        fresh = Fresh(fragment, outer.version, state.steps[fragment], data, state.spent)
+        fresh = Fresh(
+            fragment, outer.version, state.steps[fragment], data, state.spent, sent=state.sent
+        )
         for worker in workers:
             yield Send(worker, self._with_orders(state, worker, fresh, now_s))
 

@@ -87,6 +87,7 @@ class Learner:
         state.versions[fresh.fragment] = fresh.version
         state.global_steps = max(state.global_steps, fresh.global_steps)
         state.spent = max(state.spent, fresh.spent)
+        state.sent = max(state.sent, fresh.sent)
         if state.phase in ("training", "leaving"):  # with overlap: the round goes on
             yield Do(Adopt(fresh.fragment, fresh.version, fresh.global_steps, fresh.data))
         elif state.phase == "waiting":
@@ -103,6 +104,7 @@ class Learner:
     def time_is_over(self, state: LearnerState, timer: str) -> Commands:
         """A round by the clock is over, if it is still the one that the timer was for."""
         if state.phase == "training" and timer == f"{ROUND} {state.round}":
+            state.due_s = 0.0
             yield Cancel("the round's time is over")
 
     def stop(self, state: LearnerState, reason: str) -> Commands:
@@ -160,6 +162,7 @@ class Learner:
                 state.arrived[index], state.versions[index] = fresh.data, fresh.version
                 state.global_steps = max(state.global_steps, fresh.global_steps)
                 state.spent = max(state.spent, fresh.spent)
+                state.sent = max(state.sent, fresh.sent)
         state.phase = "training"
         yield from self._order(state, again)
 
@@ -189,6 +192,7 @@ class Learner:
                 expects,
                 again,
                 state.domain,
+                state.sent,
             )
         )
 

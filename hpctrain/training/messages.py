@@ -39,9 +39,10 @@ class Push:
 class Fresh:
     """Home to worker: the fragment to go on from, after `global_steps` of all workers.
 
-    `spent` is the energy of all of them until then, as far as the home of fragment 0 knows. It may
-    also tell the inner steps of the worker's rounds from now on, the domain of the next one, and
-    in how many seconds the round in progress is to end.
+    `spent` is the energy of all of them until then, as far as the home of fragment 0 knows, and
+    `sent` the bytes that they have exchanged, if those are limited. It may also tell the inner
+    steps of the worker's rounds from now on, the domain of the next one, and in how many seconds
+    the round in progress is to end.
     """
 
     fragment: int
@@ -52,6 +53,7 @@ class Fresh:
     next_steps: int | None = None
     domain: int | None = None
     ends_in_s: float | None = None
+    sent: float = 0.0
 
 
 @plain
@@ -109,6 +111,7 @@ class TrainRound:
     end before they are merged (a pseudo-gradient taken from the old start would count the last
     round twice). `again` names fragments that are to be set back to what the last round started
     from (`co2`, before the first mean is there). `domain` is what to train on, where that changes.
+    `sent` is as in `Fresh`.
     """
 
     round: int
@@ -119,6 +122,7 @@ class TrainRound:
     expects: tuple[int, ...]
     again: tuple[int, ...] = ()
     domain: int | None = None
+    sent: float = 0.0
 
 
 @plain

@@ -49,6 +49,7 @@ class LearnerState:
     queues: dict[int, list[Fresh]] = field(default_factory=dict)
     domain: int | None = None
     due_s: float = 0.0
+    sent: float = 0.0
 
 
 @plain
@@ -76,8 +77,9 @@ class HomeState:
 
     `steps` were taken by all workers, whether or not their result was accepted; `rounds` is the
     number of synchronous rounds that are over.
-    `spent` is the energy of all workers, and `round_spent` that of the last round of each: the home
-    of fragment 0 knows it.
+    `spent` is the energy of all workers, and `round_spent` that of the last round of each; `sent`
+    are the bytes of all pushes and their answers, if they are limited: the home of fragment 0 knows
+    these.
     `collected` are pushes of synchronous rounds that are not complete: fragment -> round -> worker
     -> push.
     With a quorum they are in `pools`, fragment -> worker -> push; `members` are rounds that the
@@ -104,6 +106,7 @@ class HomeState:
     lengths: dict[int, Lengths] = field(default_factory=dict)
     paces: Paces = field(default_factory=Paces)
     visits: list[int] = field(default_factory=list)
+    sent: float = 0.0
 
 
 @plain

@@ -65,7 +65,7 @@ def clusters(draw: st.DrawFn, stops: bool = True) -> dict[str, Any]:
             directional=name == "galoco" and draw(BOOL),
         ),
         "step_s": [draw(st.sampled_from([0.01, 0.1, 0.1, 0.17, 0.4])) for _ in range(num_workers)],
-        "budget": Budget(steps, seconds),
+        "budget": Budget(steps, seconds, bytes=draw(st.sampled_from([None, None, 0.0, 900.0]))),
         "sizes": draw(st.lists(st.integers(1, 6), min_size=1, max_size=5)),
         "buffers": draw(st.sampled_from([(), (2,)])),
         "num_fragments": draw(st.sampled_from([None, 1, 2, 5])),

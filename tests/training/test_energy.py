@@ -1,4 +1,4 @@
-"""Budgets of energy and pauses, in virtual time."""
+"""Budgets of energy and of bytes, and pauses, in virtual time."""
 
 import pytest
 from hypothesis import given, settings
@@ -60,6 +60,22 @@ def test_a_run_says_that_its_budget_of_energy_ended_it() -> None:
 def test_without_readings_a_budget_is_not_spent() -> None:
     budget = Budget(steps=40, energy=EnergyBudget(1.0, "J"))
     assert sum(make_cluster(METHODS["heloco"], [0.1, 0.2], budget=budget).run().steps) >= 40
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    name=st.sampled_from(sorted(METHODS)),
+    step_s=st.lists(st.floats(0.05, 1.0), min_size=2, max_size=5),
+    limit=st.floats(0.0, 20_000.0),
+)
+def test_a_run_does_not_send_more_than_it_may(name: str, step_s: list[float], limit: float) -> None:
+    cluster = make_cluster(METHODS[name], step_s, budget=Budget(bytes=limit)).run()
+    assert cluster.all_finished
+    (sent,) = [d.state.home.sent for d in cluster.drivers if 0 in d.state.home.outer]
+    round_bytes = 8.0 * sum(f.numel for f in cluster.fragments) * (len(step_s) - 1)  # of all
+    # A first round is made before anything is known; who runs ahead has a second one under way.
+    assert sent <= max(limit, round_bytes) + round_bytes
+    assert sent >= limit - 2 * round_bytes
 
 
 GATE = Gate(((2.0, 10.0), (12.0, 13.0)), "dear")
