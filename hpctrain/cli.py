@@ -199,14 +199,15 @@ def jobscript(
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; else one per core.")
 @click.option("--html", is_flag=True, help="Write one page as well.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
-def compare(study: str, jobs: int | None, html: bool, quiet: bool) -> NoReturn:
+@click.option("--finished", is_flag=True, help="Run nothing, show the places that are complete.")
+def compare(study: str, jobs: int | None, html: bool, quiet: bool, finished: bool) -> NoReturn:
     """Compare methods in virtual time as the TOML file STUDY says, each tuned alike.
 
     What was computed before, by an interrupted or a smaller study, is not computed again.
     """
     from hpctrain.compose.studies import compare as run
 
-    sys.exit(run(study, jobs, html, quiet))
+    sys.exit(run(study, jobs, html, quiet, finished))
 
 
 main.add_command(energy)

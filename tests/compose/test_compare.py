@@ -187,6 +187,13 @@ def test_seeds_of_the_tables_are_not_tuned_on(study: Path) -> None:
         ("trials = 3", 'key = "seed.x"', "tune.key: seed.x is the study's own"),
         ("trials = 3", 'key = "method.outer_momentum"', "mla on .*outer_momentum: 2.0 is not"),
         ("[base]", "[bsae]", "bsae"),
+        ("[base]", "[[leave_out]]\nmethods = ['me']\n[base]", "leave_out.methods: no 'me'; there"),
+        ("[base]", "[[leave_out]]\nmethods = ['mla']\n[base]", "mla, the reference, is left out"),
+        ("[base]", "[[leave_out]]\n[base]", "nothing is left to run"),
+        ("[base]", "[[same]]\nas_budget = 'byte'\n[base]", "same.as_budget: no 'byte'; there are"),
+        ("[base]", "[[same]]\nas_budget = 'time'\nbudgets = ['steps']\n"
+         "[[same]]\nas_budget = 'steps'\nbudgets = ['time']\n[base]",
+         "is not run with time"),
     ],
 )  # fmt: skip
 def test_a_wrong_study_is_refused_before_anything_runs(
@@ -296,3 +303,28 @@ def test_the_example_of_the_docs_is_a_study(tmp_path: Path) -> None:
 def test_the_studies_of_the_project_make_sense(name: str) -> None:
     study = read_study(ROOT / "studies" / f"{name}.toml")
     assert all(study.methods[cell.method].get("tune") for cell in cells_of(study))
+
+
+@pytest.mark.slow
+def test_what_is_finished_is_shown_and_what_is_the_same_is_run_once(study: Path) -> None:
+    text = study.read_text().replace("[base]", "[[same]]\nmethods = ['mla']\nbudgets = ['time']\n"
+                                     "as_budget = 'steps'\n[base]")  # fmt: skip
+    study.write_text(text)
+    none = CliRunner().invoke(main, ["compare", str(study), "--finished"])
+    assert (none.exit_code, "nothing is finished" in none.output) == (0, True)
+    done = CliRunner().invoke(main, ["compare", str(study), "--jobs", "2"])
+    assert done.exit_code == 0, done.output
+    rows = rows_of(study)
+    assert len(rows) == 3 + 2 + 2 + 2  # trials and seeds of mla once, the other method twice
+    assert "mla =" in done.output
+    results = study.parent / "study" / FILE
+    kept = [line for line in results.read_text().splitlines(keepends=True)
+            if not ('"sum of all"' in line and '"time"' in line)]  # fmt: skip
+    results.write_text("".join(kept) + '{"key": "torn')
+    shown = CliRunner().invoke(main, ["compare", str(study), "--finished"])
+    assert shown.exit_code == 0, shown.output
+    document = json.loads((study.parent / "study" / "study.json").read_text())
+    assert {cell["budget"] for cell in document["cells"]} == {"steps"}
+    assert results.read_text().endswith("torn")  # somebody else may be writing that line
+    markdown = (study.parent / "study" / "study.md").read_text()
+    assert "| mla |" in markdown.replace("mla =", "mla")

@@ -14,7 +14,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -24,7 +24,7 @@ from typing import Any
 import hpctrain as ht
 from hpctrain.compose.studies.one_run import Outcome, run_once
 from hpctrain.compose.studies.results import Results, key_of
-from hpctrain.config.study import Cell, Study, cells_of, made_as, range_of, settings_of
+from hpctrain.config.study import Cell, Study, Where, cells_of, made_as, range_of, settings_of
 from hpctrain.errors import HpctrainError
 from hpctrain.report.studies.records import StudyRecords, Tuned
 
@@ -37,15 +37,17 @@ class Comparison:
         study: what is compared.
         jobs: processes.
         seen: told of each run that has ended: done, of how many, and what it was.
+        only_read: do not touch the results: another process may be writing them.
         failed_trials: what went wrong in tuning.
     """
 
     study: Study
     jobs: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     seen: Callable[[int, int, str], None] = lambda done, total, what: None
+    only_read: bool = False
 
     def __post_init__(self) -> None:
-        self.results = Results(Path(self.study.run_dir))
+        self.results = Results(Path(self.study.run_dir), self.only_read)
         self.failed_trials: list[str] = []
         self._done = 0
         self._lock = Lock()
@@ -56,24 +58,37 @@ class Comparison:
         Raises:
             HpctrainError: if results cannot be written, or a process was killed.
         """
-        cells = cells_of(self.study)
+        cells = self._own(cells_of(self.study))
         with ThreadPoolExecutor(self.jobs) as tuners, _workers(self.jobs) as pool:
-            made = list(tuners.map(lambda cell: self._make(pool, cell), self._own(cells)))
-            by_cell = dict(zip(self._own(cells), made, strict=True))
-            runs = {cell: [run.result() for run in found] for cell, (_, found) in by_cell.items()}
-        tuned, outcomes = {}, {}
-        for cell in cells:
-            own = made_as(self.study, cell)
-            tuned[cell] = by_cell[own][0]
-            for seed, outcome in zip(self.study.seeds, runs[own], strict=True):
-                outcomes[cell, seed] = outcome
-        return StudyRecords(self.study, tuned, outcomes)
+            made = list(tuners.map(lambda cell: self._make(pool, cell), cells))
+            by_cell = {
+                cell: (tuned, [run.result() for run in runs])
+                for cell, (tuned, runs) in zip(cells, made, strict=True)
+            }
+        return _records(self.study, by_cell)
+
+    def finished(self) -> StudyRecords | None:
+        """What is there, of the places that are there as a whole; nothing is run."""
+        by_cell = {}
+        for cell in self._own(cells_of(self.study)):
+            with suppress(_NotThereError):
+                tuned, runs = self._make(None, cell)
+                by_cell[cell] = tuned, [run.result() for run in runs]
+        cells = cells_of(self.study)
+        missing = {cell.place for cell in cells if made_as(self.study, cell) not in by_cell}
+        if missing == {cell.place for cell in cells}:
+            return None
+        rest = (Where(profiles=(p,), data=(d,), budgets=(b,)) for p, d, b in sorted(missing))
+        left_out = (*self.study.leave_out, *rest)
+        return _records(self.study.model_copy(update={"leave_out": left_out}), by_cell)
 
     def _own(self, cells: Sequence[Cell]) -> list[Cell]:
         """Those with runs of their own."""
         return [cell for cell in cells if made_as(self.study, cell) == cell]
 
-    def _make(self, pool: ProcessPoolExecutor, cell: Cell) -> tuple[Tuned, list[Future[Outcome]]]:
+    def _make(
+        self, pool: ProcessPoolExecutor | None, cell: Cell
+    ) -> tuple[Tuned, list[Future[Outcome]]]:
         """Tune; then the runs of the table begin, while the next cell is tuned."""
         tuned = self._tune(pool, cell)
         return tuned, [
@@ -89,7 +104,7 @@ class Comparison:
             for cell in self._own(cells_of(study))
         )
 
-    def _tune(self, pool: ProcessPoolExecutor, cell: Cell) -> Tuned:
+    def _tune(self, pool: ProcessPoolExecutor | None, cell: Cell) -> Tuned:
         """Sequential trials: where the next is made depends on what came of the last."""
         limits = range_of(self.study, cell.method)
         if limits is None:
@@ -117,7 +132,7 @@ class Comparison:
         best = min(finite or trials, key=lambda trial: trial[1])
         return Tuned(best[0], tuple(trials))
 
-    def _mean_loss(self, pool: ProcessPoolExecutor, cell: Cell, value: float) -> float:
+    def _mean_loss(self, pool: ProcessPoolExecutor | None, cell: Cell, value: float) -> float:
         runs = [self._start(pool, cell, seed, value, "trial") for seed in self.study.tune.seeds]
         outcomes = [run.result() for run in runs]
         self.failed_trials.extend(failures_of(outcomes))
@@ -126,7 +141,12 @@ class Comparison:
         return fmean(finite) if len(finite) == len(losses) else math.inf
 
     def _start(
-        self, pool: ProcessPoolExecutor, cell: Cell, seed: int, value: float | None, what: str
+        self,
+        pool: ProcessPoolExecutor | None,
+        cell: Cell,
+        seed: int,
+        value: float | None,
+        what: str,
     ) -> Future[Outcome]:
         settings = settings_of(self.study, cell, seed, value)
         key = key_of(settings)
@@ -137,6 +157,8 @@ class Comparison:
             self._tell(name)
             future.set_result(known)
             return future
+        if pool is None:
+            raise _NotThereError
         about = {"what": what, "profile": cell.profile, "data": cell.data, "budget": cell.budget,
                  "method": cell.method, "seed": seed, "value": value}  # fmt: skip
 
@@ -157,6 +179,19 @@ class Comparison:
         with self._lock:
             self._done += 1
             self.seen(self._done, self._total, name)
+
+
+class _NotThereError(Exception):
+    """A run has not been made, and is not to be."""
+
+
+def _records(study: Study, by_cell: Mapping[Cell, tuple[Tuned, Sequence[Outcome]]]) -> StudyRecords:
+    tuned, outcomes = {}, {}
+    for cell in cells_of(study):
+        tuned[cell], runs = by_cell[made_as(study, cell)]
+        for seed, outcome in zip(study.seeds, runs, strict=True):
+            outcomes[cell, seed] = outcome
+    return StudyRecords(study, tuned, outcomes)
 
 
 def evenly(limits: tuple[float, float], count: int) -> list[float]:

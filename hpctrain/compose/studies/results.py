@@ -71,11 +71,13 @@ def _digest(folder: Path) -> str:
 class Results:
     """The file of one study; may be used by several threads."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, only_read: bool = False) -> None:
+        self._only_read = only_read  # somebody else may be writing
         self._path = folder / FILE
         self._lock = Lock()
         self._known: dict[str, dict[str, Any]] = {}
-        _make(folder)
+        if not only_read:
+            _make(folder)
         if self._path.exists():
             self._read()
 
@@ -113,7 +115,7 @@ class Results:
                 raise RunStoreError(
                     f"{self._path}: line {number} is damaged; without it the run is made again"
                 ) from None
-        if len(whole) + len(newline) < len(data):
+        if len(whole) + len(newline) < len(data) and not self._only_read:
             os.truncate(self._path, len(whole) + len(newline))
 
 

@@ -1,0 +1,46 @@
+"""A study as Markdown: the tables of the terminal, and losses by domain, to be kept with a text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from hpctrain.config.study import Cell
+from hpctrain.report.studies.records import StudyRecords
+from hpctrain.report.studies.terminal import HEADS, about, rows_of, title_of
+
+
+def markdown_of(records: StudyRecords) -> str:
+    """The tables; the same study gives the same ones."""
+    return "\n".join(_lines(records)) + "\n"
+
+
+def _lines(records: StudyRecords) -> Iterator[str]:
+    for line in about(records):
+        yield from (f"{line}.", "")
+    for group in records.places():
+        yield from (f"## {title_of(group[0])}", "")
+        yield from _table(HEADS, list(rows_of(records, group)))
+        domains = list(dict.fromkeys(d for cell in group for d in records.by_domain(cell)))
+        if len(domains) > 1:
+            yield from ("", "Loss by domain:", "")
+            yield from _table(
+                ("method", *domains), [_by_domain(records, c, domains) for c in group]
+            )
+        yield ""
+
+
+def _by_domain(records: StudyRecords, cell: Cell, domains: Sequence[str]) -> tuple[str, ...]:
+    losses = [records.by_domain(cell).get(domain, math.nan) for domain in domains]
+    return cell.method, *(f"{loss:.3f}" if math.isfinite(loss) else "" for loss in losses)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield _row(heads)
+    yield _row(["---", *("---:" for _ in heads[1:])])
+    for row in rows:
+        yield _row(row)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
