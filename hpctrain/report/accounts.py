@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpctrain.report.facts import RunFacts
+from hpctrain.report.groups import finite_mean
 from hpctrain.report.records import Records
 from hpctrain.report.tables import Array, Table, chosen, total
 
@@ -21,12 +22,17 @@ class Merges:
     Attributes:
         staleness: versions, of (merged,).
         weight: mean of the weights given; NaN if none was merged.
+        weight_per_s: sum of the weights given to pushes of fragment 0, by time.
+        cosine, gain: means over what is known; NaN if nothing is.
         kept, shrunk, rotated: tensors that were merged so.
         refused: pushes that were refused.
     """
 
     staleness: Array
     weight: float
+    weight_per_s: float
+    cosine: float
+    gain: float
     kept: int
     shrunk: int
     rotated: int
@@ -36,12 +42,18 @@ class Merges:
     def merged(self) -> int:
         return len(self.staleness)
 
+    @property
+    def stale_mean(self) -> float:
+        """Versions; NaN if none was merged."""
+        return finite_mean(self.staleness)
+
 
 @dataclass(frozen=True, slots=True)
 class IslandAccount:
     """The sums over an island's workers.
 
     Attributes:
+        domain: of held-out data that it evaluated all along; "" if there is no one such.
         pace: how many times slower it was made; 1 for not at all.
         seconds: of running so far, the same for all islands.
         phase_s: seconds of all its workers by phase, over the rounds that have ended.
@@ -49,6 +61,7 @@ class IslandAccount:
 
     island: int
     name: str
+    domain: str
     workers: int
     pace: float
     rounds: int
@@ -68,7 +81,7 @@ def island_accounts(facts: RunFacts, records: Records) -> tuple[IslandAccount, .
     senders = _island_of(rounds, updates["sender"])
     return tuple(
         _account(
-            facts, island, records.elapsed_s,
+            facts, island, _domain(facts, records, island), records.elapsed_s,
             chosen(rounds, rounds["island"] == island),
             chosen(updates, senders == island),
         )
@@ -77,11 +90,12 @@ def island_accounts(facts: RunFacts, records: Records) -> tuple[IslandAccount, .
 
 
 def _account(
-    facts: RunFacts, island: int, seconds: float, rounds: Table, updates: Table
+    facts: RunFacts, island: int, domain: str, seconds: float, rounds: Table, updates: Table
 ) -> IslandAccount:
     return IslandAccount(
         island=island,
         name=facts.island_name(island),
+        domain=domain,
         workers=len(np.unique(rounds["worker"])),
         pace=facts.pace(island),
         rounds=int((rounds["steps"] > 0).sum()),
@@ -90,17 +104,32 @@ def _account(
         seconds=seconds,
         bytes_sent=int(total(rounds, "bytes_sent")),
         phase_s={phase: total(rounds, f"{phase}_s") for phase in PHASES},
-        merges=_merges(updates),
+        merges=_merges(updates, seconds),
     )
 
 
-def _merges(updates: Table) -> Merges:
+def _domain(facts: RunFacts, records: Records, island: int) -> str:
+    """An island with data of its own evaluates their domain on the way, and nothing else."""
+    rows = records.evaluations
+    rows = chosen(rows, _island_of(records.rounds, rows["worker"]) == island)
+    alone = [
+        domains.pop()
+        for number in np.unique(rows["round"])
+        if len(domains := set(rows["domain"][rows["round"] == number])) == 1
+    ]
+    return str(alone[0]) if facts.own_data and len(set(alone)) == 1 else ""
+
+
+def _merges(updates: Table, seconds: float) -> Merges:
     refused = updates["refused"] == 1
     merged = chosen(updates, ~refused)
     weights = merged["weight"]
     return Merges(
         staleness=merged["staleness"],
-        weight=float(np.mean(weights)) if len(weights) else float("nan"),
+        weight=finite_mean(weights),
+        weight_per_s=float(weights[merged["fragment"] == 0].sum()) / (seconds or 1.0),
+        cosine=finite_mean(merged["cosine"]),
+        gain=finite_mean(merged["gain"]),
         kept=int(total(merged, "kept")),
         shrunk=int(total(merged, "shrunk")),
         rotated=int(total(merged, "rotated")),

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from hpctrain.report.accounts import IslandAccount
 from hpctrain.report.facts import RunFacts
+from hpctrain.report.groups import read_groups
 from hpctrain.report.island_panels import draw_islands, shown_islands
 from hpctrain.report.loss_panels import MOST_NAMES, draw_losses
 from hpctrain.report.losses import held_out_curves, training_curves
@@ -26,6 +27,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     ".svg": {"metadata": {"Date": None}},
 }
 WIDTH_IN = 9.0  # 900 px in a README leave a 9 pt font at 12.5 px
+TITLE: dict[str, Any] = {"x": 0.012, "ha": "left", "fontsize": 11.5, "fontweight": "bold"}
 LOSSES_IN = 3.0
 ISLAND_IN = 0.46
 AROUND_ISLANDS_IN = 1.15
@@ -33,7 +35,7 @@ AROUND_ISLANDS_IN = 1.15
 
 def save(draw: Callable[[], Figure], path: Path) -> None:
     """Write what `draw` draws, in the house style, as the end of the path's name says."""
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(RC | {"text.parse_math": False}):  # a tensor may be called $x$
         draw().savefig(path, dpi=DPI, **OPTIONS[path.suffix])
 
 
@@ -43,7 +45,7 @@ def draw_run(facts: RunFacts, records: Records, accounts: Sequence[IslandAccount
     islands_in = AROUND_ISLANDS_IN + ISLAND_IN * max(len(islands), 2)
     figure = Figure(figsize=(WIDTH_IN, LOSSES_IN + islands_in), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(_title(facts, records), x=0.012, ha="left", fontsize=11.5, fontweight="bold")
+    figure.suptitle(run_title(facts, records), **TITLE)
     parts: Any = figure.subfigures(2, 1, height_ratios=(LOSSES_IN, islands_in))
     above, below = parts
     curves, what = held_out_curves(facts, records), "held-out loss"
@@ -53,11 +55,12 @@ def draw_run(facts: RunFacts, records: Records, accounts: Sequence[IslandAccount
     draw_losses(above, curves, what, styles, records.rounds)
     named = len(styles) <= MOST_NAMES
     colours = {name: style["color"] for name, style in styles.items() if named}
-    draw_islands(below, islands, len(accounts), colours, records.is_synchronous)
+    draw_islands(below, islands, len(accounts), colours, read_groups(records.updates))
     return figure
 
 
-def _title(facts: RunFacts, records: Records) -> str:
+def run_title(facts: RunFacts, records: Records) -> str:
+    """What was run, and how much of it."""
     islands = plural(max(len(facts.islands), 1), "island")
     pace = " of unequal pace (emulated)" if facts.is_paced else ""
     method = f"{facts.method} on " if facts.method else ""

@@ -9,11 +9,12 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from hpctrain.report.accounts import PHASES, IslandAccount
+from hpctrain.report.group_panel import draw_groups, say_only, version_edges
+from hpctrain.report.groups import Groups
 from hpctrain.report.style import FAINT_COLOUR, PHASE_COLOURS, PLAIN_COLOUR, TEXT_COLOUR
 from hpctrain.report.words import pace_text
 
 MOST_ISLANDS = 12
-MOST_BINS = 40
 ABOVE_BARS_PT = 22  # room for the legend between the title and the bars
 RIDGE = 0.72  # height of the tallest bar, in rows
 NARROWEST_SHARE = 4.0  # percent; a narrower part of a bar has no room for its number
@@ -30,21 +31,34 @@ def shown_islands(accounts: Sequence[IslandAccount]) -> list[IslandAccount]:
 
 def draw_islands(
     figure: Any, islands: Sequence[IslandAccount], num_islands: int,
-    colours: Mapping[str, str], synchronous: bool,
+    colours: Mapping[str, str], groups: Groups | None,
 ) -> None:  # fmt: skip
-    """Two panels with the same rows."""
-    stale, time = figure.subplots(1, 2, sharey=True, width_ratios=(1.0, 1.25))
+    """Two panels; with the same rows, unless pushes were merged in groups of several islands."""
+    stale, time = figure.subplots(1, 2, sharey=groups is None, width_ratios=(1.0, 1.25))
     some = f" ({len(islands)} of {num_islands} islands)" if len(islands) < num_islands else ""
-    stale.set_title(f"staleness of pushes{some}", pad=ABOVE_BARS_PT)
-    time.set_title("where the time went", pad=ABOVE_BARS_PT)
-    _draw_staleness(stale, islands, colours, synchronous)
+    time.set_title(f"where the time went{some if groups else ''}", pad=ABOVE_BARS_PT)
     _draw_time(time, islands)
-    for panel in (stale, time):
-        panel.grid(axis="y", visible=False)
-        panel.tick_params(axis="y", length=0)
-        panel.spines["left"].set_visible(False)
-    stale.set_ylim(len(islands) - 0.5, -0.5)
-    stale.set_yticks(range(len(islands)), [_row_label(island) for island in islands])
+    if groups is None:
+        stale.set_title(f"staleness of pushes{some}", pad=ABOVE_BARS_PT)
+        _draw_staleness(stale, islands, colours)
+        _draw_rows(stale, islands)
+        _leave_rows(time)
+    else:
+        stale.set_title("staleness of groups (of the oldest push)", pad=ABOVE_BARS_PT)
+        draw_groups(stale, groups)
+        _draw_rows(time, islands)
+
+
+def _draw_rows(panel: Any, islands: Sequence[IslandAccount]) -> None:
+    _leave_rows(panel)
+    panel.set_ylim(len(islands) - 0.5, -0.5)
+    panel.set_yticks(range(len(islands)), [_row_label(island) for island in islands])
+
+
+def _leave_rows(panel: Any) -> None:
+    panel.grid(axis="y", visible=False)
+    panel.tick_params(axis="y", length=0)
+    panel.spines["left"].set_visible(False)
 
 
 def _row_label(island: IslandAccount) -> str:
@@ -53,20 +67,16 @@ def _row_label(island: IslandAccount) -> str:
 
 
 def _draw_staleness(
-    panel: Any, islands: Sequence[IslandAccount], colours: Mapping[str, str], synchronous: bool
+    panel: Any, islands: Sequence[IslandAccount], colours: Mapping[str, str]
 ) -> None:
     """A histogram per island, standing on its row, and a tick at the mean."""
     found = [island.merges.staleness for island in islands if island.merges.merged]
-    if synchronous or not found:
-        text = "every merge waited for all islands" if synchronous else "no push was merged"
-        panel.text(0.5, 0.5, text, transform=panel.transAxes, ha="center", color=FAINT_COLOUR)
-        panel.set_xticks([])
-        panel.spines["bottom"].set_visible(False)
+    if not found:
+        say_only(panel, "no push was merged")
         return
     panel.set_xlabel("versions behind, at arrival")
-    largest = max(int(staleness.max()) for staleness in found)
-    width = max(1, -(-(largest + 1) // MOST_BINS))
-    edges = np.arange(0, largest + width + 1, width)
+    edges = version_edges(np.concatenate(found))
+    width = edges[1] - edges[0]
     for row, island in enumerate(islands):
         if island.merges.merged:
             _draw_ridge(panel, row, island, edges, colours.get(island.name, PLAIN_COLOUR))

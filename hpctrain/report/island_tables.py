@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from hpctrain.report.accounts import PHASES, IslandAccount
-from hpctrain.report.words import bytes_text, count_text, pace_text, rate_text, share_text
+from hpctrain.report.accounts import PHASES, IslandAccount, Merges
+from hpctrain.report.words import (
+    bytes_text,
+    count_text,
+    mean_text,
+    pace_text,
+    rate_text,
+    share_text,
+)
 
 MOST_ROWS = 40  # of the islands of a large run the first are shown, and the sum over all
 
@@ -73,16 +81,37 @@ def time_table(accounts: Sequence[IslandAccount]) -> Table:
     return table
 
 
-def merge_table(accounts: Sequence[IslandAccount]) -> Table:
-    """How stale the pushes of each island were, and what was made of them."""
-    corrected = any(a.merges.shrunk or a.merges.rotated for a in accounts)
-    refused = any(a.merges.refused for a in accounts)
-    names = ["merged", "stale mean", "max", "weight"]
-    names += ["kept", "shrunk", "rotated"] if corrected else []
-    table = plain_table("island", *names, *(["refused"] if refused else []))
-    for account in accounts[:MOST_ROWS]:
-        table.add_row(escape(account.name), *_merges(account, corrected, refused))
-    return table
+def merge_table(accounts: Sequence[IslandAccount], in_time: bool = True) -> Table:
+    """How stale the pushes of each island were, and what was made of them.
+
+    Args:
+        accounts: of all islands.
+        in_time: whether all that an island pushed is in its account, so that the weight that it
+            had in a second of the run can be told.
+    """
+    shown, compared = dict(_MERGED), is_compared(accounts)
+    if compared and in_time:
+        shown["weight/s"] = lambda did: f"{did.weight_per_s:.3f}"
+    if corrects(accounts) and not compared:
+        shown |= _COUNTED
+    if any(account.merges.refused for account in accounts):
+        shown["refused"] = lambda did: count_text(did.refused)
+    return _table_of(accounts, shown)
+
+
+def momentum_table(accounts: Sequence[IslandAccount]) -> Table:
+    """How the pushes of each island met the outer momentum, and what was done about it."""
+    return _table_of(accounts, _COMPARED | (_CORRECTED if corrects(accounts) else {}))
+
+
+def is_compared(accounts: Sequence[IslandAccount]) -> bool:
+    """Whether pushes met an outer momentum with which they could be compared."""
+    return any(isfinite(account.merges.cosine) for account in accounts)
+
+
+def corrects(accounts: Sequence[IslandAccount]) -> bool:
+    """Whether a tensor was not merged as it came."""
+    return any(account.merges.shrunk or account.merges.rotated for account in accounts)
 
 
 def plain_table(first: str, *others: str) -> Table:
@@ -130,13 +159,44 @@ def _shares(accounts: Sequence[IslandAccount]) -> Iterable[str]:
         yield share_text(sum(account.phase_s[phase] for account in accounts), spent_s)
 
 
-def _merges(account: IslandAccount, corrected: bool, refused: bool) -> Iterable[str]:
-    merges = account.merges
-    yield count_text(merges.merged)
-    yield f"{merges.staleness.mean():.1f}" if merges.merged else ""
-    yield f"{merges.staleness.max()}" if merges.merged else ""
-    yield f"{merges.weight:.3f}" if merges.merged else ""
-    if corrected:
-        yield from (count_text(n) for n in (merges.kept, merges.shrunk, merges.rotated))
-    if refused:
-        yield count_text(merges.refused)
+def _with_domain(account: IslandAccount) -> str:
+    """An island whose data have a name of their own is shown with it."""
+    domain = account.domain
+    return account.name if domain in ("", account.name) else f"{account.name}: {domain}"
+
+
+def _table_of(accounts: Sequence[IslandAccount], shown: Mapping[str, Cell]) -> Table:
+    table = plain_table("island", *shown)
+    for account in accounts[:MOST_ROWS]:
+        table.add_row(
+            escape(_with_domain(account)), *(cell(account.merges) for cell in shown.values())
+        )
+    return table
+
+
+def _percent(count: int, did: Merges) -> str:
+    tensors = did.kept + did.shrunk + did.rotated
+    return f"{count / tensors:.0%}" if tensors else ""
+
+
+Cell = Callable[[Merges], str]
+_MERGED: dict[str, Cell] = {
+    "merged": lambda did: count_text(did.merged),
+    "stale mean": lambda did: mean_text(did.stale_mean, 1),
+    "max": lambda did: f"{did.staleness.max()}" if did.merged else "",
+    "weight": lambda did: mean_text(did.weight, 3),
+}
+_COMPARED: dict[str, Cell] = {
+    "cosine": lambda did: mean_text(did.cosine, 2),
+    "gain": lambda did: mean_text(did.gain, 2),
+}
+_COUNTED: dict[str, Cell] = {
+    "kept": lambda did: count_text(did.kept),
+    "shrunk": lambda did: count_text(did.shrunk),
+    "rotated": lambda did: count_text(did.rotated),
+}
+_CORRECTED: dict[str, Cell] = {
+    "kept": lambda did: _percent(did.kept, did),
+    "shrunk": lambda did: _percent(did.shrunk, did),
+    "rotated": lambda did: _percent(did.rotated, did),
+}

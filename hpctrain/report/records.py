@@ -35,11 +35,6 @@ class Records:
         times = [ends, *(table["time_s"] for table in work)]
         return float(max((np.nanmax(some) for some in times if len(some)), default=0.0))
 
-    @property
-    def is_synchronous(self) -> bool:
-        """Whether homes merged several pushes at once, so that no update has a sender."""
-        return len(self.updates["sender"]) > 0 and bool((self.updates["sender"] < 0).all())
-
 
 def read_records(run: RunTables) -> Records:
     """Read all tables of `run`."""

@@ -11,7 +11,16 @@ from rich.text import Text
 from hpctrain.report.accounts import IslandAccount, island_accounts
 from hpctrain.report.event_table import event_lines, num_resumes, refusal_lines
 from hpctrain.report.facts import RunFacts, origin, read_facts
-from hpctrain.report.island_tables import merge_table, row_of, time_table, work_table
+from hpctrain.report.groups import Groups, groups_text, read_groups
+from hpctrain.report.island_tables import (
+    corrects,
+    is_compared,
+    merge_table,
+    momentum_table,
+    row_of,
+    time_table,
+    work_table,
+)
 from hpctrain.report.loss_table import curve_table, has_reports, report_table
 from hpctrain.report.losses import held_out_curves, training_curves
 from hpctrain.report.records import Records, read_records
@@ -20,6 +29,8 @@ from hpctrain.report.tables import RunTables, num_rows
 from hpctrain.report.words import count_text, plural, seconds_text
 
 MOST_HOSTS = 4
+CORRECTIONS = "Corrections (cosine to the outer momentum; percent of tensors)"
+NOT_CORRECTED = "Against the outer momentum (means)"
 
 
 def print_run(run: RunTables, life: LifeSign, console: Console) -> None:
@@ -97,24 +108,31 @@ def _print_islands(console: Console, accounts: Sequence[IslandAccount], records:
     console.print(work_table([row_of(account) for account in accounts]))
     _section(console, "Where its time went")
     console.print(time_table(accounts))
-    if records.is_synchronous:
-        console.print(f"\n{_merges_text(records)}")
-    elif num_rows(records.updates):
-        _section(console, "How its pushes were merged (staleness in versions)")
-        console.print(merge_table(accounts))
+    _print_merges(console, accounts, read_groups(records.updates))
     for line in refusal_lines(records):
         console.print(Text(line))
+    if is_compared(accounts):
+        _section(
+            console, CORRECTIONS if corrects(accounts) else "Against the outer momentum (means)"
+        )
+        console.print(momentum_table(accounts))
 
 
-def _merges_text(records: Records) -> str:
-    """Of a run whose homes merged several pushes at once."""
-    merges, stale = plural(num_rows(records.updates), "merge"), records.updates["staleness"]
-    if not stale.any():
-        return f"{merges}, each of all islands at once: nothing was stale."
-    return (
-        f"{merges}, each of several islands at once; the oldest push of each was stale by "
-        f"{stale.mean():.1f} versions in the mean, {stale.max()} at most."
-    )
+def _print_merges(
+    console: Console, accounts: Sequence[IslandAccount], groups: Groups | None
+) -> None:
+    """Groups in a line, for they are of all islands; single pushes by island."""
+    if groups is not None:
+        _section(console, "How its pushes were merged: in groups (means; staleness in versions)")
+        console.print(Text(groups_text(groups)))
+    if not any(account.merges.merged or account.merges.refused for account in accounts):
+        return
+    single = "single " if groups else ""
+    _section(console, f"How its {single}pushes were merged (staleness in versions)")
+    console.print(merge_table(accounts, in_time=groups is None))
+    if is_compared(accounts) and groups is None:
+        of_domain = " and its domain" if all(account.domain for account in accounts) else ""
+        console.print(f"weight/s: what an island{of_domain} weighed per second, in fragment 0")
 
 
 def _print_losses(console: Console, facts: RunFacts, records: Records) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 COUNT_UNITS = ("", " k", " M", " G", " T", " P")
 BYTE_UNITS = (" B", " kB", " MB", " GB", " TB", " PB")
 PLAIN_COUNT = 1_000_000  # shorter numbers are written in full
@@ -38,6 +40,11 @@ def share_text(part: float, whole: float) -> str:
 
 def rate_text(count: float, seconds: float) -> str:
     return f"{count / seconds:.1f}" if seconds else ""
+
+
+def mean_text(mean: float, digits: int) -> str:
+    """With so many digits after the point; nothing if it is not known."""
+    return f"{mean:.{digits}f}" if isfinite(mean) else ""
 
 
 def plural(count: int, thing: str) -> str:

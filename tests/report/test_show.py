@@ -121,23 +121,97 @@ def test_a_run_of_which_nothing_is_known_is_shown(small_run, shown):
     assert "small: no method on 1 island" in shown(run.run_dir)
 
 
-def test_merges_of_all_islands_at_once_are_said_to_be_not_stale(small_run, shown):
+def trained_for(time_s):
+    row = {"island": 0, "round": 0, "steps": 10, "tokens": 100, "loss_mean": 1.0}
+    return ("round", {"time_s": time_s, **row, **PHASES_S})
+
+
+def grouped(run, number, **other):
+    """A merge of a fragment that nobody pushed to alone."""
+    return ("outer_update", {"time_s": 0.5, **run.update(-1, number, fragment=0, **other)})
+
+
+def test_groups_of_pushes_that_all_waited_for_are_a_line(small_run, shown):
     run = small_run(method="diloco")
-    run.part(0, [], before=[("outer_update", run.update(-1, 0, fragment=0, staleness=0))])
-    with run.store(1) as store:
-        run.round(store, 1, 0, 1.0)
+    row = {"staleness": 0, "contributors": 2, "cosine": 0.25, "gain": 1.5, "shrunk": 0}
+    rows = [grouped(run, n, **row, rotated=0) for n in range(3)]
+    run.part(0, [], before=[trained_for(1.0), *rows])
     text = shown(run.run_dir)
-    assert "nothing was stale" not in text  # one push of the two was of one island
+    assert "\n3 groups of 2 pushes: nothing was stale, cosine 0.25, gain 1.50\n" in text
+    assert "single" not in text
+
+
+def test_groups_and_single_pushes_of_a_run_are_told_apart(small_run, shown):
+    run = small_run(method="galoco")
+    rows = [grouped(run, n, staleness=n, contributors=n + 1, cosine=0.5 * n) for n in range(3)]
+    row = run.update(0, 3, fragment=0, staleness=7, cosine=-0.5, gain=0.25)
+    alone = ("outer_update", {"time_s": 0.9, **row})
+    run.part(0, [], before=[trained_for(1.0), *rows, alone])
+    text = shown(run.run_dir)
+    assert "3 groups of 2.0 pushes: stale by 1.0 (2 at most), cosine 0.50, 75% kept" in text
+    assert "How its single pushes were merged" in text
+    assert "north          1         7.0    7   0.500" in text
+    assert "weight/s" not in text  # what an island pushed in groups is not known
+
+
+def test_a_buffer_that_is_applied_at_the_end_is_no_group(small_run, shown):
+    run = small_run(method="fedbuff")
+    pushed = {"time_s": 0.5, **run.update(0, 0, fragment=0)}
+    rest = grouped(run, 1, steps=0, contributors=1)
+    run.part(0, [], before=[trained_for(1.0), ("outer_update", pushed), rest])
+    text = shown(run.run_dir)
+    assert "group" not in text
     assert "How its pushes were merged" in text
 
 
-def test_merges_of_several_islands_tell_how_stale_they_were(small_run, shown):
-    run = small_run(method="diloco")
-    rows = [("outer_update", run.update(-1, n, fragment=0, staleness=n)) for n in range(3)]
-    trained = {"time_s": 1.0, "island": 0, "round": 0, "steps": 10, "tokens": 100, "loss_mean": 1.0}
-    run.part(0, [], before=[("round", trained | PHASES_S), *rows])
-    text = " ".join(shown(run.run_dir).split())
-    assert "stale by 1.0 versions in the mean, 2 at most" in text
+def compared(run, worker, number, **other):
+    row = run.update(worker, number, fragment=0, cosine=0.1 * number, gain=2.0, **other)
+    return ("outer_update", {"time_s": number + 1.0, **row})
+
+
+def test_corrections_are_shown_by_island_with_its_weight_in_time(small_run, shown):
+    run = small_run()
+    said = {"time_s": 4.0, "round": 0, "domain": "north", "loss": 2.0}
+    rows = [trained_for(4.0), ("evaluation", said), *(compared(run, 0, n) for n in range(4))]
+    run.part(0, [], before=rows)
+    run.part(1, [(0, 4.0)])
+    text = shown(run.run_dir)
+    assert "weight/s: what an island and its domain weighed per second, in fragment 0" in text
+    assert "north          4         1.5    3   0.500     0.500\n" in text  # 4 * 0.5 in 4 s
+    corrections = text.partition("\nCorrections (")[2].splitlines()
+    assert corrections[1].split() == ["island", "cosine", "gain", "kept", "shrunk", "rotated"]
+    assert corrections[3].split() == ["north", "0.15", "2.00", "75%", "0%", "25%"]
+
+
+@pytest.mark.parametrize("rotated", [0, 1])
+def test_what_is_compared_with_the_momentum_fits_80_columns(small_run, shown, rotated):
+    run = small_run(islands=("a-rather-long-name", "another-rather-long-name"))
+    rows = [compared(run, 0, n, rotated=rotated) for n in range(3)]
+    refused = ("outer_update", {"time_s": 0.6, "sender": 0, "refused": True, "reason": "so"})
+    run.part(0, [], before=[trained_for(3.0), refused, *rows])
+    lines = shown(run.run_dir).splitlines()
+    assert any("weight/s" in line and "refused" in line for line in lines)
+    assert max(len(line) for line in lines if "/" not in line or "weight" in line) <= 80
+
+
+def test_a_method_that_corrects_nothing_has_no_section_about_it(small_run, shown):
+    run = small_run(method="mla", islands=("alone",), paces=())
+    rows = [compared(run, 0, n, rotated=0) for n in range(3)]
+    run.part(0, [], before=[trained_for(3.0), *rows])
+    text = shown(run.run_dir)
+    assert "Corrections" not in text
+    assert "alone          3         1.0    2   0.500     0.500\n" in text
+    momentum = text.partition("\nAgainst the outer momentum (means)\n")[2].splitlines()
+    assert [line.split() for line in momentum[:3:2]] == [
+        ["island", "cosine", "gain"], ["alone", "0.10", "2.00"],
+    ]  # fmt: skip
+
+
+def test_an_island_is_shown_with_the_domain_of_its_data(small_run, shown):
+    run = small_run()
+    said = [{"time_s": 0.1 * n, "round": n, "domain": "news", "loss": 2.0} for n in range(2)]
+    run.part(0, [(0, 1.0)], held_out=False, before=[("evaluation", row) for row in said])
+    assert "north: news       1 " in shown(run.run_dir)
 
 
 def test_of_many_islands_the_first_are_shown_and_the_sum_of_all(small_run, shown):
