@@ -17,6 +17,10 @@ LEGEND_COLUMNS = 7
 FEW_POINTS = 40
 # Where a logarithmic axis may have numbers, in every decade.
 TICKS = {4.0: (1, 1.25, 1.5, 1.75, 2, 2.25, 2.5, 3, 3.5, 4, 5, 6, 8), 20.0: (1, 2, 3, 5)}
+SHORT_UNITS = {
+    "B": ("bytes", "kB", "MB", "GB", "TB", "PB"),
+    "J": ("joules", "kJ", "MJ", "GJ", "TJ", "PJ"),
+}
 Styles = Mapping[str, Mapping[str, str]]
 
 
@@ -37,7 +41,7 @@ def draw_losses(
     if not drawn:
         panels[0].set_yticks([])
         return
-    _scale_losses(panels[0], drawn)
+    scale_losses(panels[0], drawn)
     panels[0].set_ylabel(what)
     if len(drawn) <= MOST_NAMES:
         handles, names = panels[0].get_legend_handles_labels()
@@ -68,10 +72,10 @@ def _draw_panel(
 def _look(curve: Curve, num_curves: int, styles: Styles) -> dict[str, Any]:
     if num_curves > MOST_NAMES:
         return {"color": FAINT_COLOUR, "alpha": 0.35, "linewidth": 1.0}
-    return {**styles[curve.name], **_marks(curve)}
+    return {**styles[curve.name], **marks(curve)}
 
 
-def _marks(curve: Curve) -> dict[str, Any]:
+def marks(curve: Curve) -> dict[str, Any]:
     """Dots where it was measured, as long as they are few; a diamond for a single one."""
     if len(curve.loss) == 1:
         return {"marker": "D", "markersize": 4.5, "linestyle": "none"}
@@ -84,13 +88,13 @@ def axis_unit(largest: float, unit: str) -> tuple[float, str]:
         steps = ((1.0, "seconds"), (60.0, "minutes"), (3600.0, "hours"), (86400.0, "days"))
         return next(step for step in reversed(steps) if largest >= 3 * step[0] or step[0] == 1.0)
     power = min(int(np.log10(max(largest, 1.0)) // 3), 5)
-    if unit == "B":
-        return 1000.0**power, ("bytes", "kB", "MB", "GB", "TB", "PB")[power]
+    if unit in SHORT_UNITS:
+        return 1000.0**power, SHORT_UNITS[unit][power]
     names = ("", "thousand ", "million ", "billion ", "trillion ", "quadrillion ")
     return 1000.0**power, f"{names[power]}tokens"
 
 
-def _scale_losses(panel: Any, curves: Sequence[Curve]) -> None:
+def scale_losses(panel: Any, curves: Sequence[Curve]) -> None:
     """A logarithmic axis if all losses are positive: early losses are large and say little."""
     losses = np.concatenate([curve.loss for curve in curves])
     if losses.min() <= 0:

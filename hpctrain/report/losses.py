@@ -37,6 +37,28 @@ def training_curves(facts: RunFacts, records: Records) -> tuple[Curve, ...]:
     )
 
 
+def repeated(curves: Sequence[Curve]) -> list[Curve]:
+    """Those that were measured at more than one time: only they can be followed."""
+    return [curve for curve in curves if len(np.unique(curve.time_s)) > 1]
+
+
+def mean_curve(curves: Sequence[Curve]) -> Curve:
+    """The mean over the domains that were measured more than once.
+
+    There is a point wherever one of them was measured, from when all have been until one is not
+    any more. The others are taken to lie on a straight line between their measurements.
+    """
+    found = repeated(curves)
+    if len(found) == 1:
+        return found[0]
+    times = np.unique(np.concatenate([curve.time_s for curve in found]))
+    begin = max(float(curve.time_s[0]) for curve in found)
+    end = min(float(curve.time_s[-1]) for curve in found)
+    times = times[(times >= begin) & (times <= end)]
+    losses = [np.interp(times, curve.time_s, curve.loss) for curve in found]
+    return Curve(f"mean of {len(found)} domains", times, np.mean(losses, axis=0))
+
+
 def _curve(label: str, table: Table, by: str, value: object, losses: str) -> Curve:
     rows = chosen(table, (table[by] == value) & np.isfinite(table[losses]))
     order = np.argsort(rows["time_s"], kind="stable")

@@ -35,6 +35,7 @@ class Count:
 COUNTS = {
     "round": Count(("worker",), "round"),
     "outer_update": Count(("worker", "fragment"), "version"),
+    "correction": Count(("worker", "fragment", "tensor"), "version"),
     "evaluation": Count(("worker", "domain"), "round"),
     "report": Count(("worker", "name"), "step", ties=True),
     "report_text": Count(("worker", "name"), "step", ties=True),

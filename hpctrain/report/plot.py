@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from hpctrain.errors import HpctrainError
-from hpctrain.report.accounts import island_accounts
-from hpctrain.report.facts import read_facts
-from hpctrain.report.records import read_records
 from hpctrain.report.searches.records import read_search
 from hpctrain.report.tables import RunTables
 
@@ -15,21 +12,36 @@ PLOT_STEM = "show"
 
 
 def plot_run(run: RunTables, fmt: str) -> Path:
-    """Draw `run` as `show.png` or `show.svg` in its directory; the same run, the same picture.
+    """Draw `run` as `plot_training` does; where the drawing of all of it is.
 
     Raises:
-        HpctrainError: if matplotlib is missing, or the file cannot be written.
+        HpctrainError: if matplotlib is missing, or a file cannot be written.
+    """
+    return plot_training(run, fmt)[0]
+
+
+def plot_training(run: RunTables, fmt: str) -> list[Path]:
+    """Draw `run` into its directory; the same run, the same pictures.
+
+    Always `show.png` or `show.svg`; `show-along` if it was evaluated more than once;
+    `show-corrections` if the correction of each tensor was noted.
+
+    Raises:
+        HpctrainError: if matplotlib is missing, or a file cannot be written.
     """
     need_matplotlib()
-    from hpctrain.report.figure import draw_run, save
+    from hpctrain.report.drawings import training_drawings
+    from hpctrain.report.figure import save
 
-    facts, records = read_facts(run), read_records(run)
-    path = run.run_dir / f"{PLOT_STEM}.{fmt}"
-    try:
-        save(lambda: draw_run(facts, records, island_accounts(facts, records)), path)
-    except OSError as error:
-        raise HpctrainError(f"cannot write {path}: {error}") from error
-    return path
+    paths = []
+    for name, draw in training_drawings(run):
+        path = run.run_dir / f"{PLOT_STEM}{f'-{name}' if name else ''}.{fmt}"
+        try:
+            save(draw, path)
+        except OSError as error:
+            raise HpctrainError(f"cannot write {path}: {error}") from error
+        paths.append(path)
+    return paths
 
 
 def plot_search(run: RunTables, fmt: str) -> list[Path]:
