@@ -110,14 +110,15 @@ def _account(
 
 def _domain(facts: RunFacts, records: Records, island: int) -> str:
     """An island with data of its own evaluates their domain on the way, and nothing else."""
-    rows = records.evaluations
-    rows = chosen(rows, _island_of(records.rounds, rows["worker"]) == island)
-    alone = [
-        domains.pop()
-        for number in np.unique(rows["round"])
-        if len(domains := set(rows["domain"][rows["round"] == number])) == 1
-    ]
-    return str(alone[0]) if facts.own_data and len(set(alone)) == 1 else ""
+    if not facts.own_data:
+        return ""
+    mine = _island_of(records.rounds, records.evaluations["worker"]) == island
+    rows = chosen(records.evaluations, mine)
+    by_round: dict[int, set[str]] = {}
+    for number, domain in zip(rows["round"].tolist(), rows["domain"], strict=True):
+        by_round.setdefault(number, set()).add(str(domain))
+    alone = {min(domains) for domains in by_round.values() if len(domains) == 1}
+    return alone.pop() if len(alone) == 1 else ""
 
 
 def _merges(updates: Table, seconds: float) -> Merges:

@@ -41,12 +41,18 @@ def test_a_run_that_was_evaluated_once_is_not_drawn_along_its_costs(small_run):
     assert drawn(run) == ["show.svg"]
 
 
-def test_a_run_with_energy_has_a_panel_more(small_run):
+def test_energy_has_a_panel_where_there_are_readings_and_none_where_there_are_not(small_run):
     run = small_run()
-    run.part(0, [(0, 1.0), (1, 4.0)], before=[booked(2.0, 50.0), booked(4.0, 100.0)])
-    plot_training(open_run(run.run_dir), "png")
-    with_energy = (run.run_dir / "show-along.png").read_bytes()
-    assert int.from_bytes(with_energy[20:24]) > 700  # two rows of panels
+    run.part(0, [(0, 1.0), (1, 4.0)])
+    drawn(run)
+    assert "energy of all hosts" not in (run.run_dir / "show-along.svg").read_text()
+    with run.store(0, resume=True) as store:
+        for kind, row in (booked(2.0, 50.0), booked(4.0, 100.0, quality="estimate", low_j=50.0)):
+            store.note(kind, {"worker": 0, **row})
+    drawn(run)
+    text = (run.run_dir / "show-along.svg").read_text()
+    assert "<!-- against energy of all hosts -->" in text
+    assert "joules, an estimate" in text
 
 
 def test_the_mean_goes_over_domains_that_were_measured_more_than_once():

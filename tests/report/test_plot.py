@@ -67,6 +67,24 @@ def test_of_very_many_islands_some_are_drawn_without_a_warning(small_run):
     assert height < 1300
 
 
+@pytest.mark.parametrize("stale", [0, 3])
+def test_groups_of_pushes_are_drawn_with_the_single_ones_beside_them(small_run, stale):
+    run = small_run(method="galoco")
+    row = {"time_s": 0.5, **run.update(-1, 0, fragment=7, staleness=stale, contributors=2)}
+    run.part(0, [(0, 1.0)], before=[("outer_update", row)])
+    text = plot_run(open_run(run.run_dir), "svg").read_text()
+    assert "<!-- 1 group of 2 pushes -->" in text
+    assert "<!-- 1 merged alone -->" in text
+
+
+def test_groups_that_all_waited_for_are_said_and_not_drawn(small_run):
+    run = small_run(method="diloco")
+    row = {"time_s": 0.5, **run.update(-1, 0, fragment=7, contributors=2)}
+    run.part(0, [], before=[("outer_update", row)])
+    text = plot_run(open_run(run.run_dir), "svg").read_text()
+    assert "<!-- 1 group of 2 pushes: nothing was stale -->" in text
+
+
 def test_a_run_of_one_worker_without_evaluations_is_drawn_with_its_training_loss(small_run):
     run = small_run(islands=("alone",), paces=())
     run.part(0, [(0, 1.0), (1, 2.0)], held_out=False)
