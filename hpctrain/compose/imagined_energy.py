@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpctrain.compose.energy_limits import EnergyLimits, gate_begins_ns, imagined_gate, limits_of
@@ -11,6 +12,9 @@ from hpctrain.core.gate import Gate
 from hpctrain.errors import ConfigError
 from hpctrain.metering.money import priced_in
 from hpctrain.report.energy_line import energy_text
+from hpctrain.storage.layout import RunLayout
+from hpctrain.storage.read import open_run
+from hpctrain.storage.runs import is_run
 from hpctrain.training.home import EnergyBudget
 
 if TYPE_CHECKING:
@@ -36,6 +40,7 @@ class ImaginedEnergy:
         limits: budget, and what energy is counted in.
         begin_ns: nanoseconds since 1970 at the zero of virtual time.
         gate: when it pauses.
+        booked: seconds and joules that earlier parts of the run have noted, by host and phase.
     """
 
     watts: float | None
@@ -43,6 +48,7 @@ class ImaginedEnergy:
     limits: EnergyLimits
     begin_ns: int
     gate: Gate
+    booked: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     _uses: dict[int, _Use] = field(default_factory=dict)
 
     @property
@@ -75,7 +81,7 @@ class ImaginedEnergy:
         return f"{text}, {self.idle_watts:g} W while it waits"
 
     def rows(self, end_s: float, num_workers: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        """For the run store: what each worker used, computing and not."""
+        """For the run store: what each worker used in this part of the run, computing and not."""
         if self.watts is None:
             return
         utc_s = self.begin_ns / 1e9 + end_s
@@ -83,9 +89,12 @@ class ImaginedEnergy:
             compute_s = self._uses.get(worker, _Use()).compute_s
             parts = (("compute", compute_s, self._joules(compute_s, compute_s)),
                      ("wait", end_s - compute_s, self._joules(0.0, end_s - compute_s)))  # fmt: skip
-            for name, duration_s, joules in parts:
+            for name, total_s, total_j in parts:
+                host = f"imagined-{worker}"
+                before_s, before_j = self.booked.get((host, name), (0.0, 0.0))
+                duration_s, joules = max(0.0, total_s - before_s), max(0.0, total_j - before_j)
                 yield worker, {
-                    "scope": "phase", "name": name, "host": f"imagined-{worker}", "utc_s": utc_s,
+                    "scope": "phase", "name": name, "host": host, "utc_s": utc_s,
                     "duration_s": duration_s, "joules": joules, "low_j": joules, "high_j": joules,
                     "node_j": joules, "coverage": 1.0, "quality": "estimate", "shared": False,
                 }  # fmt: skip
@@ -110,5 +119,18 @@ def imagined_energy(config: RunConfig) -> ImaginedEnergy:
         )
     return ImaginedEnergy(
         simulate.watts, simulate.idle_watts, limits, gate_begins_ns(config, limits.terms),
-        imagined_gate(config),
+        imagined_gate(config), _booked(config),
     )  # fmt: skip
+
+
+def _booked(config: RunConfig) -> dict[tuple[str, str], tuple[float, float]]:
+    run_dir, found = Path(config.run_dir), dict[tuple[str, str], tuple[float, float]]()
+    if not config.checkpoint.resume or not is_run(RunLayout(run_dir)):
+        return found
+    rows = open_run(run_dir).table("energy")
+    columns = (rows[name] for name in ("host", "name", "duration_s", "joules"))
+    for host, name, duration_s, joules in zip(*columns, strict=True):
+        key = (str(host), str(name))
+        before_s, before_j = found.get(key, (0.0, 0.0))
+        found[key] = before_s + float(duration_s), before_j + float(joules)
+    return found

@@ -29,7 +29,7 @@ def show(run_dir: Path, plot: bool, fmt: str, top: int = 10, html: bool = False)
 
     Args:
         run_dir: of a training or a search.
-        plot: also draw it, as `show.png` or `show.svg`; of a search as several files `show-*`.
+        plot: also draw it, as `show.png` or `show.svg` and further files `show-*`.
         fmt: png or svg.
         top: how many candidates of a search are shown.
         html: also write a search as one page, `show.html`.
@@ -45,9 +45,9 @@ def show(run_dir: Path, plot: bool, fmt: str, top: int = 10, html: bool = False)
     else:
         print_run(run, life_sign(run), console)
     if plot:
-        from hpctrain.report.plot import plot_run, plot_search
+        from hpctrain.report.plot import plot_search, plot_training
 
-        paths = plot_search(run, fmt) if is_search(run) else [plot_run(run, fmt)]
+        paths = plot_search(run, fmt) if is_search(run) else plot_training(run, fmt)
         said = f"drawn in {', '.join(map(str, paths))}" if paths else "there is nothing to draw"
         console.print(f"\n{said}", soft_wrap=True, markup=False)
     if html:
