@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from hpctrain.cli import main
+from hpctrain.compose.simulate import Simulation
+from hpctrain.config import build_config
 from hpctrain.storage.read import open_run
 
-RUN = """
-run_dir = "{folder}/run"
-task.factory = "tests.programs.tiny_task:task"
-method.sync_every = 5
-stop.steps = 100
-simulate = {{ workers = 2, step_s = [0.1, 0.2], watts = 100.0, idle_watts = 20.0 }}
-progress.show = "none"
-"""
+RUN: dict[str, Any] = {
+    "task": {"factory": "tests.programs.tiny_task:task"},
+    "method": {"name": "heloco", "sync_every": 5},
+    "simulate": {"workers": 2, "step_s": [0.1, 0.2], "watts": 100.0, "idle_watts": 20.0},
+    "progress": {"show": "none"},
+}
 
 
-@pytest.mark.slow
 def test_parts_of_a_run_add_up_to_what_the_whole_run_used(tmp_path: Path) -> None:
-    path = tmp_path / "run.toml"
-    path.write_text(RUN.format(folder=tmp_path))
-    for more in ((), ("--resume", "--set", "stop.steps=200")):
-        done = CliRunner().invoke(main, ["simulate", str(path), *more])
-        assert done.exit_code == 0, done.output
+    own = {"run_dir": str(tmp_path / "run")}
+    Simulation(build_config(RUN | own | {"stop": {"steps": 100}}, "test")).run()
+    more = {"stop": {"steps": 200}, "checkpoint": {"resume": True}}
+    Simulation(build_config(RUN | own | more, "test")).run()
     run = open_run(tmp_path / "run")
-    end_s, rows = run.table("round")["time_s"].max(), run.table("energy")
-    assert rows["duration_s"].sum() == pytest.approx(2 * end_s, rel=0.02)
-    compute = rows["name"] == "compute"
-    assert rows["joules"][compute].sum() == pytest.approx(100.0 * rows["duration_s"][compute].sum())
-    assert rows["duration_s"][compute].sum() == pytest.approx(
-        sum(run.table("round")["compute_s"]), rel=0.02
-    )
+    rounds, rows = run.table("round"), run.table("energy")
+    assert len(rows["joules"]) == 2 * 2 * 2  # parts, workers, phases
+    assert rows["duration_s"].sum() == pytest.approx(2 * rounds["time_s"].max(), rel=0.02)
+    compute_s = rows["duration_s"][rows["name"] == "compute"].sum()
+    assert compute_s == pytest.approx(rounds["compute_s"].sum(), rel=0.02)
+    joules = 100.0 * compute_s + 20.0 * (rows["duration_s"].sum() - compute_s)
+    assert rows["joules"].sum() == pytest.approx(joules)
