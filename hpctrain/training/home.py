@@ -105,7 +105,7 @@ class Home:
         for fragment in state.outer:
             if self.method.synchronous:
                 yield from self._merge(state, fragment, now_s)
-            else:
+            elif not self.method.in_parts or self._is_complete(state, fragment):
                 yield from self._close_window(state, fragment, now_s)
         if len(state.left) == self.num_workers:
             yield from self.close(state)
@@ -138,6 +138,8 @@ class Home:
         if self.method.synchronous:
             return  # all workers hand in what they have, and that completes the round
         state.ending = True
+        if self.method.in_parts:
+            return  # likewise
         for fragment in list(state.windows):
             yield from self._close_window(state, fragment, now_s)
 
@@ -178,7 +180,7 @@ class Home:
             else:
                 state.pools.setdefault(push.fragment, {})[sender] = push
             yield from self._merge(state, push.fragment, now_s)
-        elif self.method.waiting.grace_s != 0 and not state.ending:
+        elif self.method.waiting.grace_s != 0 and (self.method.in_parts or not state.ending):
             yield from self._into_window(state, sender, push, now_s)
         else:
             yield from self.updates.one(state, sender, push)
@@ -200,8 +202,13 @@ class Home:
         else:
             yield from self.updates.one(state, sender, push)
         yield from self._check_budget(state, fragment)
-        if all(worker in window.senders for worker in self._present(state)):
+        if self._is_complete(state, fragment):
             yield from self._close_window(state, fragment, now_s)
+
+    def _is_complete(self, state: HomeState, fragment: int) -> bool:
+        """Is everyone in the window who has not left?"""
+        window = state.windows.get(fragment)
+        return window is not None and all(w in window.senders for w in self._present(state))
 
     def _open_window(self, state: HomeState, fragment: int, now_s: float) -> Commands:
         state.num_windows += 1
@@ -214,7 +221,7 @@ class Home:
         grace_s, method = self.method.waiting.grace_s, self.method
         if grace_s is not None:
             return grace_s
-        round_s = method.local_steps.round_s(state.paces, method.sync_every, state.left)
+        round_s = method.local_steps.round_s(state.paces, method.sync_every, self._present(state))
         return inf if round_s is None else round_s * AUTO_GRACE
 
     def _close_window(self, state: HomeState, fragment: int, now_s: float) -> Commands:
@@ -332,11 +339,17 @@ class Home:
         return replace(fresh, next_steps=steps, domain=domain, ends_in_s=ends_in_s)
 
     def _ends_in_s(self, state: HomeState, now_s: float) -> float | None:
-        schedule, sync_every = self.method.local_steps, self.method.sync_every
-        round_s = schedule.round_s(state.paces, sync_every, state.left)
+        schedule, present = self.method.local_steps, self._present(state)
+        round_s = schedule.round_s(state.paces, self.method.sync_every, present)
         if not schedule.by_clock or round_s is None:
             return None
-        return schedule.next_end_s(state.paces, round_s, now_s) - now_s
+        last_s = inf
+        if (
+            self.total_steps is not None
+        ):  # the last round ends when the steps that are left are taken
+            steps_left = max(0, self.total_steps - state.steps[0]) + len(present) / 2
+            last_s = now_s + steps_left * round_s / (len(present) * self.method.sync_every)
+        return schedule.next_end_s(state.paces, round_s, now_s, last_s) - now_s
 
     def _steps_of(self, state: HomeState, worker: WorkerId, now_s: float) -> int | None:
         method = self.method

@@ -31,6 +31,7 @@ from hpctrain.training.state import ROUND, LearnerState
 Commands = Iterator[Command]
 
 FIRST_ROUND = 0.1  # of a round: how fast workers are is not known yet
+UNTOLD_ROUND = 10  # rounds: at most so much is trained before somebody says when it ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,10 @@ class Learner:
 
     def start(self, state: LearnerState) -> Commands:
         """Begin, or begin again after the end of a run whose budget was raised."""
-        if self.method.local_steps.by_clock and not state.steps:
-            state.steps = self._few_steps
         state.stopping, state.last_round = False, None
         state.unmerged, state.queues = 0, {}
         state.phase = "training"
-        yield from self._order(state)
+        yield from self._order(state, brief=True)
 
     def trained(self, state: LearnerState, result: RoundTrained) -> Commands:
         """A round is done, in full or cut short."""
@@ -97,9 +96,13 @@ class Learner:
                 yield from self._order(state)
 
     def set_timers(self, state: LearnerState) -> Commands:
-        """Ask for the end of the round in progress; also when a run goes on that was saved."""
+        """Ask for the end of the round in progress; also when a run goes on that was saved.
+
+        A round ends with the step in which its timer fires: half a step early, it ends with the
+        step whose end is nearest to the moment.
+        """
         if state.due_s and state.phase == "training":
-            yield SetTimer(f"{ROUND} {state.round}", state.due_s)
+            yield SetTimer(f"{ROUND} {state.round}", state.due_s - state.step_s / 2)
 
     def time_is_over(self, state: LearnerState, timer: str) -> Commands:
         """A round by the clock is over, if it is still the one that the timer was for."""
@@ -166,20 +169,18 @@ class Learner:
         state.phase = "training"
         yield from self._order(state, again)
 
-    @property
-    def _few_steps(self) -> int:
-        return ceil(self.method.sync_every * FIRST_ROUND)
-
     def _order(
         self, state: LearnerState, again: tuple[int, ...] = (), brief: bool = False
     ) -> Commands:
         """Order the next round; when the run ends, one of no steps: the last merge is still due.
 
-        A `brief` one is of few steps: time may have ended the last one before it began.
+        By the clock, a `brief` one is of few steps: the first of all, and the one after a round
+        that time has ended before it began.
         """
         steps = state.steps or self.method.sync_every
-        if brief and self.method.local_steps.by_clock:
-            steps = self._few_steps
+        if self.method.local_steps.by_clock:
+            steps = state.steps or self.method.sync_every * UNTOLD_ROUND
+            steps = ceil(self.method.sync_every * FIRST_ROUND) if brief else steps
         adopt, state.arrived = state.arrived, {}
         expects = () if self.method.delay else tuple(state.awaiting)
         yield Do(
@@ -198,6 +199,7 @@ class Learner:
 
     def _push(self, state: LearnerState, result: RoundTrained) -> Commands:
         speed = result.steps / result.seconds if result.seconds > 0 else 0.0
+        state.step_s = result.seconds / result.steps
         for fragment in self.fragments:
             push = Push(
                 fragment.index,

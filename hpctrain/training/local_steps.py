@@ -97,21 +97,27 @@ class LocalSteps:
         """Do rounds end by time, and not by a number of steps?"""
         return self.schedule == "clock"
 
-    def round_s(
-        self, paces: Paces, sync_every: int, left: Collection[WorkerId] = ()
-    ) -> float | None:
-        """How long a round lasts so that workers take `sync_every` steps in the mean."""
-        speeds = [v for w, v in paces.speeds.items() if w not in left]
-        return len(speeds) * sync_every / sum(speeds) if speeds else None
+    def round_s(self, paces: Paces, sync_every: int, present: Collection[WorkerId]) -> float | None:
+        """How long a round lasts so that workers take `sync_every` steps in the mean.
 
-    def next_end_s(self, paces: Paces, round_s: float, now_s: float) -> float:
+        None: not all who are `present` have told how fast they are.
+        """
+        speeds = [paces.speeds.get(worker, 0.0) for worker in present]
+        known = bool(speeds) and min(speeds) > 0
+        return len(speeds) * sync_every / sum(speeds) if known else None
+
+    def next_end_s(
+        self, paces: Paces, round_s: float, now_s: float, last_s: float = math.inf
+    ) -> float:
         """When the round in progress is to end: one round after the last one, for all alike.
 
-        Who is answered long after it ended joins the others at the next end.
+        Who is answered long after it ended joins the others at the next end. The last one of all is
+        at `last_s`.
         """
         least_s = round_s * LEAST_ROUND
         if paces.ends_s < now_s + least_s:
             paces.ends_s = max(paces.ends_s + round_s, now_s + least_s)
+        paces.ends_s = min(paces.ends_s, last_s)
         return paces.ends_s
 
     def _dylu(self, speeds: dict[WorkerId, float], worker: WorkerId, sync_every: int) -> int:

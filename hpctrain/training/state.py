@@ -31,7 +31,8 @@ class LearnerState:
     `steps` are those of the next round, as told; 0: sync_every.
     With a delay, `unmerged` counts own pushes whose mean no round has started from, and `queues`
     holds the answers to them, by fragment.
-    `due_s`: when the round in progress is to end by the clock; 0: it is not known yet.
+    `due_s`: when the round in progress is to end by the clock; 0: it is not known yet. `step_s`:
+    how long a step took in the last round, 0 where nobody asks.
     """
 
     phase: Phase
@@ -49,6 +50,7 @@ class LearnerState:
     queues: dict[int, list[Fresh]] = field(default_factory=dict)
     domain: int | None = None
     due_s: float = 0.0
+    step_s: float = 0.0
     sent: float = 0.0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hpctrain.core.events import Command, Note, WorkerId
@@ -66,9 +66,10 @@ class Updates:
         assert weights is not None
         learned = self._is_learned(fragment)
         weight = sum(weights) / len(weights)
-        if not learned or self.method.in_parts:
+        if not learned:
             weight = min(1.0, sum(weights))
-        if learned and self.method.in_parts:
+        elif self.method.in_parts:
+            weight = len(used) / len(self._fleet(state, used))
             weights = self.method.weighing.of_a_mean([pushes[worker].tokens for worker in used])
         combine = self.method.mean if learned else mean
         parts = [pushes[worker].data for worker in used]
@@ -169,7 +170,7 @@ class Updates:
         if not self._is_learned(push.fragment):
             return 1.0 / self.num_workers
         if self.method.in_parts:
-            return 1.0 / len(self._present(state, sender))
+            return 1.0 / len(self._fleet(state, (sender,)))
         weighing, tally = self.method.weighing, NOT_COUNTED
         if weighing.counts:
             tally = state.tallies.setdefault(push.fragment, PushCounts())
@@ -177,24 +178,22 @@ class Updates:
         staleness = state.outer[push.fragment].version - push.base_version
         return weighing.weight(self.num_workers, staleness, sender, tally, state.left)
 
-    def _present(self, state: HomeState, sender: WorkerId) -> list[WorkerId]:
-        """Whom an arrival is a part of. At the end of a run workers leave, but one by one."""
+    def _fleet(self, state: HomeState, senders: Collection[WorkerId]) -> list[WorkerId]:
+        """Whom a group is a part of. At the end of a run workers leave, but one by one."""
         left = () if state.ending else state.left
-        return [w for w in range(self.num_workers) if w == sender or w not in left]
+        return [w for w in range(self.num_workers) if w in senders or w not in left]
 
     def _part(self, state: HomeState, pushes: Mapping[WorkerId, Push]) -> float:
         """Which part of a round of all workers these pushes are, by time; 1 where nobody asks."""
-        schedule = self.method.local_steps
-        round_s = schedule.round_s(state.paces, self.method.sync_every, state.left)
         if not self.method.in_parts:
             return 1.0
+        fleet = self._fleet(state, pushes)
+        round_s = self.method.local_steps.round_s(state.paces, self.method.sync_every, fleet)
         if round_s is None:
-            return len(pushes) / max(len(self._present(state, w)) for w in pushes)
+            return len(pushes) / len(fleet)
         speeds = state.paces.speeds
-        rounds = [push.steps / (speeds[w] * round_s) if w in speeds else 1.0
-                  for w, push in pushes.items()]  # fmt: skip
-        total = sum(min(share, LONGEST_ROUND) for share in rounds)
-        return total / max(len(self._present(state, w)) for w in pushes)
+        rounds = (push.steps / (speeds[worker] * round_s) for worker, push in pushes.items())
+        return sum(min(share, LONGEST_ROUND) for share in rounds) / len(fleet)
 
     def _longest(self, state: HomeState, fragment: int, sender: WorkerId) -> float:
         if not self._guards(fragment):
