@@ -153,7 +153,7 @@ class IslandTraining:
             case Started():
                 yield from self._start(state, now_s)
             case Done(RoundTrained() as result):
-                yield from self._learner.trained(state.learner, result)
+                yield from self._learner.trained(state.learner, result, now_s)
             case Received(sender, message):
                 yield from self._receive(state, sender, message, now_s)
             case StopRequested(reason):
@@ -213,7 +213,7 @@ class IslandTraining:
         if state.held:
             yield SetTimer(GATE_OPENS, now_s)
         if learner.phase == "new":
-            yield from self._learner.start(learner)
+            yield from self._learner.start(learner, now_s)
 
     def _spent(self, learner: LearnerState, now_s: float) -> bool:
         """Is a finished run's budget spent, or was it raised (or lifted) since?"""

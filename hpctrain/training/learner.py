@@ -31,6 +31,7 @@ from hpctrain.training.state import ROUND, LearnerState
 Commands = Iterator[Command]
 
 FIRST_ROUND = 0.1  # of a round: how fast workers are is not known yet
+MOST_ELSE = 4  # times computing that a round may have taken: more was a pause, and is no measure
 UNTOLD_ROUND = 10  # rounds: at most so much is trained before somebody says when it ends
 
 
@@ -42,17 +43,17 @@ class Learner:
     method: Method
     total_steps: int | None
 
-    def start(self, state: LearnerState) -> Commands:
+    def start(self, state: LearnerState, now_s: float) -> Commands:
         """Begin, or begin again after the end of a run whose budget was raised."""
         state.stopping, state.last_round = False, None
         state.unmerged, state.queues = 0, {}
-        state.phase = "training"
+        state.phase, state.ended_s = "training", now_s
         yield from self._order(state, brief=True)
 
-    def trained(self, state: LearnerState, result: RoundTrained) -> Commands:
+    def trained(self, state: LearnerState, result: RoundTrained, now_s: float) -> Commands:
         """A round is done, in full or cut short."""
         if result.steps > 0:
-            yield from self._push(state, result)
+            yield from self._push(state, result, self._seconds(state, result, now_s))
             state.round += 1
         if result.steps > 0 and self.method.delay:
             state.phase = "waiting"
@@ -197,8 +198,15 @@ class Learner:
             )
         )
 
-    def _push(self, state: LearnerState, result: RoundTrained) -> Commands:
-        speed = result.steps / result.seconds if result.seconds > 0 else 0.0
+    def _seconds(self, state: LearnerState, result: RoundTrained, now_s: float) -> float:
+        """What the round took: of computing, or by the clock, evaluations and all included."""
+        before_s, state.ended_s = state.ended_s, now_s
+        if not self.method.local_steps.by_clock:
+            return result.seconds
+        return min(max(now_s - before_s, result.seconds), MOST_ELSE * result.seconds)
+
+    def _push(self, state: LearnerState, result: RoundTrained, seconds: float) -> Commands:
+        speed = result.steps / seconds if seconds > 0 else 0.0
         state.step_s = result.seconds / result.steps
         for fragment in self.fragments:
             push = Push(

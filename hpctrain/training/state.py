@@ -32,7 +32,7 @@ class LearnerState:
     With a delay, `unmerged` counts own pushes whose mean no round has started from, and `queues`
     holds the answers to them, by fragment.
     `due_s`: when the round in progress is to end by the clock; 0: it is not known yet. `step_s`:
-    how long a step took in the last round, 0 where nobody asks.
+    how long a step took in the last round, 0 where nobody asks; `ended_s`: when that ended.
     """
 
     phase: Phase
@@ -51,6 +51,7 @@ class LearnerState:
     domain: int | None = None
     due_s: float = 0.0
     step_s: float = 0.0
+    ended_s: float = 0.0
     sent: float = 0.0
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpctrain.core.events import Cancel, SetTimer, Started, TimerFired
+from hpctrain.core.events import Cancel, Send, SetTimer, Started, TimerFired
 from hpctrain.runtime.codec import from_bytes, to_bytes
 from hpctrain.training.algorithm import Budget
 from hpctrain.training.local_steps import LocalSteps, Paces
@@ -169,3 +169,17 @@ def test_the_end_of_a_round_is_not_forgotten_by_a_resume() -> None:
     again.state = from_bytes(to_bytes(actor.state))
     timers = [c.at_s for c in again.told(Started(), 9.0) if isinstance(c, SetTimer)]
     assert timers == [32.0]
+
+
+def test_what_else_a_round_takes_counts_and_a_pause_does_not() -> None:
+    actor = Actor("galoco", num_workers=2, sync_every=20, overlap=True, local_steps=CLOCK,
+                  waiting=AUTO)  # fmt: skip
+    actor.told(Started())
+    speeds = []
+    for round, (seconds, until_s) in enumerate([(4.0, 4.0), (4.0, 12.0), (4.0, 5000.0)]):
+        done = trained(round, 8)
+        object.__setattr__(done.result, "seconds", seconds)
+        sends = [c.message for c in actor.told(done, until_s) if isinstance(c, Send)]
+        speeds.append(sends[0].speed)
+        actor.state.learner.awaiting = []
+    assert speeds == [2.0, 1.0, 0.5]
