@@ -81,7 +81,8 @@ def test_options_reach_the_settings(run_toml: Path) -> None:
         ' "async_nesterov", "async_sgd", "delayed_nesterov", "fedbuff", "mla", "heloco",'
         ' "age_adam" or "galoco"',
     ]
-    answer = hpctrain("train", run_toml, "--resume", "--set", "runtime.follow=runs/a")
+    follow = ("--set", "runtime.follow=runs/a", "--set", "method.name=mla")
+    answer = hpctrain("train", run_toml, "--resume", *follow)
     assert answer.stderr.startswith("--set: checkpoint.resume: true is not allowed")
     answer = hpctrain("simulate", run_toml, "--workers", 2, "--set", "simulate.step_s=[1, 2, 3]")
     assert "simulate.step_s: has 3 for 2 workers" in answer.stderr

@@ -60,8 +60,8 @@ def keywords_refused(**keywords: object) -> list[str]:
 def test_a_file_with_only_a_stop_is_completed(loaded: Callable[..., RunConfig]) -> None:
     config = loaded(STOP)
     assert (config.name, config.run_dir) == ("night-run", "runs/night-run")
-    assert (config.method.name, config.method.sync_every) == ("heloco", 50)
-    assert config.method.dispatch_lookahead
+    assert (config.method.name, config.method.sync_every) == ("galoco", 50)
+    assert (config.method.local_steps, config.method.overlap) == ("clock", True)
     assert config.stop.steps == 10
     assert config.checkpoint.signals == ("TERM", "USR1")
 
@@ -145,7 +145,11 @@ def test_everything_wrong_is_said_at_once(refused: Refused) -> None:
     ("text", "key", "words"),
     [
         ('method = {name = "mla", heloco = {c_ok = 0}}', "method.heloco", "leave it out"),
-        ("method.heloco = {c_ok = 0, c_bad = 0.1}", "method.heloco.c_bad", "at most c_ok, 0.0"),
+        (
+            'method = {name = "heloco", heloco = {c_ok = 0, c_bad = 0.1}}',
+            "method.heloco.c_bad",
+            "at most c_ok, 0.0",
+        ),
         ('method = {name = "ddp", sync_every = 5}', "method.sync_every", "diloco"),
         ('method = {name = "ddp", outer_lr = 0.5}', "method.outer_lr", "0.5 has no meaning"),
         ('method = {name = "ddp", overlap = true}', "method.overlap", "asynchronous method"),
@@ -164,26 +168,32 @@ def test_everything_wrong_is_said_at_once(refused: Refused) -> None:
         ("method.quorum = 2", "method.quorum", 'needs name = "diloco" or "rda"'),
         ("method.quorum = 1.5", "method.quorum", "above 0 up to 1.0"),
         ('method = {name = "diloco", grace_s = 1.0}', "method.grace_s", "or a quorum"),
-        ('method.group = "mean"', "method.group", "needs grace_s above 0"),
+        ('method = {name = "mla", group = "mean"}', "method.group", "needs grace_s above 0"),
         ('method = {name = "ddp", local_steps = "dylu"}', "method.local_steps", "several steps"),
         ('method = {name = "rda", local_steps = "groups"}', "method.local_steps", "asynchronous"),
         ("method.min_steps = 3", "method.min_steps", 'local_steps = "dylu" or "groups"'),
         (
-            'method = {num_fragments = 4, heloco.scope = "whole"}',
+            'method = {name = "heloco", num_fragments = 4, heloco.scope = "whole"}',
             "method.num_fragments",
             "one decision for the whole model",
         ),
         ("method.guard_factor = 1.0", "method.guard_factor", "more than 1, or 0 for no guard"),
         (
-            'method = {local_steps = "dylu", min_steps = 60}',
+            'method = {name = "mla", local_steps = "dylu", min_steps = 60}',
             "method.min_steps",
             "at most sync_every, 50",
         ),
         (
-            'method.local_steps = "dylu"\nruntime.record = "order"',
+            'method = {name = "mla", local_steps = "dylu"}\nruntime.record = "order"',
             "method.local_steps",
             "measured speeds cannot be repeated",
         ),
+        ('runtime.record = "order"', "method.local_steps", 'or use method.name = "heloco"'),
+        ("method.overlap = false", "method.local_steps", "needs method.overlap = true"),
+        ('method.local_steps = "fixed"', "method.grace_s", '"auto" needs measured speeds'),
+        ('method = {name = "mla", grace_s = "auto"}', "method.grace_s", "needs measured speeds"),
+        ('method = {name = "diloco", local_steps = "clock"}', "method.local_steps", "asynchronous"),
+        ('method = {name = "mla", mean = "rda"}', "method.mean", 'needs name = "galoco"'),
         ("method.shares = [1.0, 2.0]", "method.shares", '"rate_corrected"'),
         (
             'topology.islands = 3\nmethod = {arrival_weight = "rate_corrected", shares = [1, 2]}',
@@ -213,14 +223,18 @@ def test_everything_wrong_is_said_at_once(refused: Refused) -> None:
             "has 2 for 3 islands",
         ),
         ('checkpoint.signals = ["TERM", "TERM"]', "checkpoint.signals", "twice"),
-        ('runtime = {follow = "runs/a", record = "order"}', "runtime.record", "runtime.follow"),
         (
-            'checkpoint.resume = true\n[runtime]\nfollow = "runs/a"',
+            'method.name = "mla"\nruntime = {follow = "runs/a", record = "order"}',
+            "runtime.record",
+            "runtime.follow",
+        ),
+        (
+            'method.name = "mla"\ncheckpoint.resume = true\n[runtime]\nfollow = "runs/a"',
             "checkpoint.resume",
             "from its beginning",
         ),
         (
-            'runtime = {follow = "runs/a", service_thread = true}',
+            'method.name = "mla"\nruntime = {follow = "runs/a", service_thread = true}',
             "runtime.service_thread",
             "runtime.follow",
         ),

@@ -102,7 +102,7 @@ class AgeAdamConfig(Section):
 class MethodConfig(Section):
     """Which method trains, and how often and how strongly the islands share."""
 
-    name: MethodName = "heloco"
+    name: MethodName = "galoco"
     sync_every: PositiveInt = 50
     outer_lr: PositiveFloat = 0.7
     outer_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9

@@ -13,6 +13,7 @@ from hpctrain.config.models import RunConfig
 Problem = tuple[str, str]
 Meaning = tuple[str, Callable[[MethodConfig], bool], str]
 
+UNMEASURED = 'method.name = "heloco" or another method with local_steps = "fixed"'
 WAY_OUT = "leave it out, or use an asynchronous method (heloco, mla, async_nesterov)"
 
 # Key, whether it has a meaning, and what it would need.
@@ -41,7 +42,11 @@ _MEANINGS: tuple[Meaning, ...] = (
         "grace_s above 0 with an asynchronous method that has no buffer",
     ),
     ("local_steps", lambda m: m.name != "ddp", "a method with rounds of several steps"),
-    ("min_steps", lambda m: m.local_steps != "fixed", 'local_steps = "dylu" or "groups"'),
+    (
+        "min_steps",
+        lambda m: m.local_steps in ("dylu", "groups"),
+        'local_steps = "dylu" or "groups"',
+    ),
     ("local_steps_mean", lambda m: m.local_steps == "dylu", 'local_steps = "dylu"'),
     ("speed_reference", lambda m: m.local_steps == "dylu", 'local_steps = "dylu"'),
     (
@@ -149,17 +154,19 @@ def _shown(value: object) -> str:
 def _measured(config: RunConfig) -> Iterator[Problem]:
     """Measured speeds, and islands that a full recording does not hold, cannot be repeated."""
     method, runtime = config.method, config.runtime
-    if method.local_steps != "fixed" and runtime.record == "order":
+    if method.local_steps == "fixed":
+        pass
+    elif runtime.record == "order":
         yield (
             "method.local_steps",
             f'"{method.local_steps}" is not allowed with runtime.record = "order": measured speeds'
-            ' cannot be repeated; record "full", or leave one of them out',
+            f' cannot be repeated; record "full", or use {UNMEASURED}',
         )
-    if method.local_steps != "fixed" and runtime.follow is not None:
+    elif runtime.follow is not None:
         yield (
             "method.local_steps",
             f'"{method.local_steps}" is not allowed with runtime.follow: measured speeds cannot be'
-            " repeated; leave one of them out",
+            f" repeated; leave that out, or use {UNMEASURED}",
         )
     if method.shares and runtime.record == "full":
         yield (
