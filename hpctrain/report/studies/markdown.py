@@ -1,4 +1,4 @@
-"""A study as Markdown: the tables of the terminal, and losses by domain, to be kept with a text."""
+"""A study as Markdown: losses, costs and losses by domain, to be kept with a text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from hpctrain.config.study import Cell
 from hpctrain.report.studies.records import StudyRecords
 from hpctrain.report.studies.terminal import HEADS, about, rows_of, title_of
+
+LOSSES = 6  # columns of the first table; the others are costs
 
 
 def markdown_of(records: StudyRecords) -> str:
@@ -19,15 +21,25 @@ def _lines(records: StudyRecords) -> Iterator[str]:
     for line in about(records):
         yield from (f"{line}.", "")
     for group in records.places():
-        yield from (f"## {title_of(group[0])}", "")
-        yield from _table(HEADS, list(rows_of(records, group)))
+        yield from (f"## {title_of(records, group[0])}", "")
+        rows = list(rows_of(records, group))
+        yield from _table(HEADS[:LOSSES], [row[:LOSSES] for row in rows])
+        yield ""
+        costs = (HEADS[0], *HEADS[LOSSES:])
+        yield from _table(costs, [(row[0], *row[LOSSES:]) for row in rows])
         domains = list(dict.fromkeys(d for cell in group for d in records.by_domain(cell)))
         if len(domains) > 1:
-            yield from ("", "Loss by domain:", "")
+            best_first = sorted(group, key=lambda cell: _rank(records, cell))
+            yield ""
             yield from _table(
-                ("method", *domains), [_by_domain(records, c, domains) for c in group]
+                ("loss of", *domains), [_by_domain(records, cell, domains) for cell in best_first]
             )
         yield ""
+
+
+def _rank(records: StudyRecords, cell: Cell) -> float:
+    mean = records.spread(cell).mean
+    return math.inf if math.isnan(mean) else mean
 
 
 def _by_domain(records: StudyRecords, cell: Cell, domains: Sequence[str]) -> tuple[str, ...]:

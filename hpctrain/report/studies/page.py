@@ -52,7 +52,7 @@ def _place(records: StudyRecords, group: Sequence[Cell], number: int) -> dict[st
     cells = sorted(group, key=lambda cell: _rank(records, cell))
     domains = list(dict.fromkeys(d for cell in cells for d in records.by_domain(cell)))
     return {
-        "title": title_of(cells[0]),
+        "title": title_of(records, cells[0]),
         "rows": list(rows_of(records, list(group))),
         "domains": domains,
         "by_domain": [

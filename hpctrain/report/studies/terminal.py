@@ -27,9 +27,8 @@ def print_study(records: StudyRecords, console: Console) -> None:
     for line in about(records):
         console.print(line, soft_wrap=True, markup=False)
     for group in records.places():
-        table = Table(
-            title=escape(title_of(group[0])), title_justify="left", box=None, padding=(0, 2, 0, 0)
-        )
+        title = escape(title_of(records, group[0]))
+        table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
         for number, head in enumerate(HEADS):
             table.add_column(head, justify="left" if number == 0 else "right", no_wrap=True)
         for row in rows_of(records, group):
@@ -65,8 +64,10 @@ def about(records: StudyRecords) -> Iterator[str]:
         yield f"Best at the edge of what was tried, so maybe not at its best: {names}"
 
 
-def title_of(cell: Cell) -> str:
-    return ", ".join(cell.place)
+def title_of(records: StudyRecords, cell: Cell) -> str:
+    """The names of a place; the only data of a study goes without saying."""
+    parts = (cell.profile, cell.data if len(records.study.data) > 1 else "", cell.budget)
+    return ", ".join(part for part in parts if part)
 
 
 def rows_of(records: StudyRecords, group: list[Cell]) -> Iterator[tuple[str, ...]]:
