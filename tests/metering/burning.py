@@ -30,6 +30,10 @@ class Burning:
         self._thread.join()
         os.close(self._descriptor)
 
+    def read_j(self) -> float:
+        """What the counter says."""
+        return int(self._file.read_text()) / 1e6
+
     def _run(self):
         began_s = time.monotonic()
         while not self._stop.wait(0.002):
