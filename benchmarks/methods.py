@@ -2,6 +2,7 @@
 
     python benchmarks/methods.py            # studies/islands.toml: under three hours on two cores
     python benchmarks/methods.py --quick    # studies/quick.toml: minutes, no download
+    python benchmarks/methods.py --finished # runs nothing: figures of what is complete
 
 What was computed before is not computed again; it lies in `studies/islands` and `studies/quick`.
 Figures are percent of the loss of the second method, with the bounds of the 95 % interval over
@@ -51,6 +52,7 @@ def main() -> None:
         print("SKIPPED: python studies/manpages.py studies/manpages fetches the text it needs")
         return
     command = [sys.executable, "-m", "hpctrain", "compare", f"studies/{name}.toml", "--html"]
+    command += ["--finished"] if "--finished" in sys.argv[1:] else []
     subprocess.run(command, cwd=ROOT, check=True)
     document = json.loads((ROOT / "studies" / name / "study.json").read_text())
     losses = losses_of(document["cells"])
@@ -61,10 +63,10 @@ def main() -> None:
             continue
         found = difference(losses[first, profile, budget], losses[second, profile, budget])
         figures[figure] = [round(value, 3) for value in (found.mean, found.low, found.high)]
-        rows.append([figure, first, second, profile, budget, text_of(found)])
+        rows.append([f"{first} / {second}", f"{profile}, {budget}", text_of(found)])
     print_result(
         f"{name}: {len(document['seeds'])} seeds",
-        ["figure", "first", "second", "profile", "budget", "% (95 %)"],
+        ["methods", "place", "difference in % (95 %)"],
         rows,
         figures,
     )
