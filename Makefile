@@ -65,7 +65,7 @@ format: setup    ## rewrite the sources in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup     ## every figure of docs/benchmarks.md (about an hour)
+bench: setup     ## every figure of docs/benchmarks.md (an hour; two more where the text of the study is)
 	@for b in benchmarks/[a-z]*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
 
 clean:           ## remove what the targets above made
