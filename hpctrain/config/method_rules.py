@@ -154,15 +154,14 @@ def _shown(value: object) -> str:
 def _measured(config: RunConfig) -> Iterator[Problem]:
     """Measured speeds, and islands that a full recording does not hold, cannot be repeated."""
     method, runtime = config.method, config.runtime
-    if method.local_steps == "fixed":
-        pass
-    elif runtime.record == "order":
+    measured = method.local_steps != "fixed"
+    if measured and runtime.record == "order":
         yield (
             "method.local_steps",
             f'"{method.local_steps}" is not allowed with runtime.record = "order": measured speeds'
             f' cannot be repeated; record "full", or use {UNMEASURED}',
         )
-    elif runtime.follow is not None:
+    elif measured and runtime.follow is not None:
         yield (
             "method.local_steps",
             f'"{method.local_steps}" is not allowed with runtime.follow: measured speeds cannot be'

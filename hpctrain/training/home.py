@@ -321,8 +321,9 @@ class Home:
         data = np.empty_like(outer.theta)
         self.updates.rule(fragment).dispatch(outer, data)
         fresh = Fresh(
-            fragment, outer.version, state.steps[fragment], data, state.spent, sent=state.sent
-        )
+            fragment, outer.version, state.steps[fragment], data, state.spent, sent=state.sent,
+            ends_in_s=None if fragment else self._ends_in_s(state, now_s),
+        )  # fmt: skip
         for worker in workers:
             yield Send(worker, self._with_orders(state, worker, fresh, now_s))
 
@@ -333,22 +334,22 @@ class Home:
             return fresh
         steps = self._steps_of(state, worker, now_s)
         domain = self.method.domains.give_out(state.visits, steps or self.method.sync_every)
-        ends_in_s = self._ends_in_s(state, now_s)
-        if steps is None and domain is None and ends_in_s is None:
+        if steps is None and domain is None:
             return fresh
-        return replace(fresh, next_steps=steps, domain=domain, ends_in_s=ends_in_s)
+        return replace(fresh, next_steps=steps, domain=domain)
 
     def _ends_in_s(self, state: HomeState, now_s: float) -> float | None:
-        schedule, present = self.method.local_steps, self._present(state)
-        round_s = schedule.round_s(state.paces, self.method.sync_every, present)
-        if not schedule.by_clock or round_s is None:
+        schedule, sync_every = self.method.local_steps, self.method.sync_every
+        if not schedule.by_clock:
+            return None
+        present = self._present(state)
+        round_s = schedule.round_s(state.paces, sync_every, present)
+        if round_s is None:
             return None
         last_s = inf
-        if (
-            self.total_steps is not None
-        ):  # the last round ends when the steps that are left are taken
+        if self.total_steps is not None:  # the last round ends when what is left has been taken
             steps_left = max(0, self.total_steps - state.steps[0]) + len(present) / 2
-            last_s = now_s + steps_left * round_s / (len(present) * self.method.sync_every)
+            last_s = now_s + steps_left * round_s / (len(present) * sync_every)
         return schedule.next_end_s(state.paces, round_s, now_s, last_s) - now_s
 
     def _steps_of(self, state: HomeState, worker: WorkerId, now_s: float) -> int | None:

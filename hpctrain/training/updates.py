@@ -58,19 +58,18 @@ class Updates:
         """One step on the mean of several arrivals, each with its weight."""
         used, refusals = self._acceptable(state, pushes)
         yield from refusals
-        weights: list[float] | None = [self._weight(state, w, pushes[w]) for w in used]
         total = self._total(state, fragment, pushes)
         state.steps[fragment] += total.steps
         if not used:
             return
-        assert weights is not None
         learned = self._is_learned(fragment)
-        weight = sum(weights) / len(weights)
-        if not learned:
-            weight = min(1.0, sum(weights))
-        elif self.method.in_parts:
+        weights: list[float] | None
+        if learned and self.method.in_parts:
             weight = len(used) / len(self._fleet(state, used))
             weights = self.method.weighing.of_a_mean([pushes[worker].tokens for worker in used])
+        else:
+            weights = [self._weight(state, worker, pushes[worker]) for worker in used]
+            weight = sum(weights) / len(weights) if learned else min(1.0, sum(weights))
         combine = self.method.mean if learned else mean
         parts = [pushes[worker].data for worker in used]
         data = combine(parts, weights, self.fragments[fragment].bounds)
