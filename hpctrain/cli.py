@@ -57,7 +57,7 @@ def train(config: str, overrides: tuple[str, ...], resume: bool, quiet: bool) ->
 
     remember()
     settings = _training_settings(config, overrides, resume, quiet)
-    from hpctrain.compose import train as run
+    from hpctrain.compose.train import train as run
 
     sys.exit(run(settings))
 
@@ -74,7 +74,7 @@ def simulate(
     """Run CONFIG in virtual time, in this one process, without MPI."""
     extra = () if workers is None else (f"simulate.workers={workers}",)
     settings = _training_settings(config, (*overrides, *extra), resume, quiet)
-    from hpctrain.compose import simulate as run
+    from hpctrain.compose.simulate import simulate as run
 
     sys.exit(run(settings))
 
@@ -90,7 +90,7 @@ def search(config: str, overrides: tuple[str, ...], resume: bool, quiet: bool) -
 
     remember()
     settings = _search_settings(config, overrides, resume, quiet)
-    from hpctrain.compose import search as run
+    from hpctrain.compose.search import search_file as run
 
     sys.exit(run(settings))
 
@@ -99,7 +99,7 @@ def search(config: str, overrides: tuple[str, ...], resume: bool, quiet: bool) -
 @click.argument("run", type=click.Path(path_type=Path))
 def replay(run: Path) -> NoReturn:
     """Repeat the recorded run in the directory RUN and compare it bit for bit."""
-    from hpctrain.compose import replay as repeat
+    from hpctrain.compose.replay import replay as repeat
 
     sys.exit(repeat(run))
 
@@ -116,7 +116,7 @@ def replay(run: Path) -> NoReturn:
 @click.option("--html", is_flag=True, help="Write a search as one page as well.")
 def show(run: Path, plot: bool, fmt: str, top: int, html: bool) -> NoReturn:
     """Say what happened in the training or search in the directory RUN."""
-    from hpctrain.compose import show as tell
+    from hpctrain.compose.show import show as tell
 
     sys.exit(tell(run, plot, fmt, top, html))
 

@@ -193,10 +193,11 @@ def test_everything_wrong_is_said_at_once(refused: Refused) -> None:
         ('method.local_steps = "fixed"', "method.grace_s", '"auto" needs measured speeds'),
         ('method = {name = "mla", grace_s = "auto"}', "method.grace_s", "needs measured speeds"),
         ('method = {name = "diloco", local_steps = "clock"}', "method.local_steps", "asynchronous"),
+        ('method.arrival_weight = "one"', "method.arrival_weight", "no meaning with galoco"),
         ('method = {name = "mla", mean = "rda"}', "method.mean", 'needs name = "galoco"'),
         ("method.shares = [1.0, 2.0]", "method.shares", '"rate_corrected"'),
         (
-            'topology.islands = 3\nmethod = {arrival_weight = "rate_corrected", shares = [1, 2]}',
+            'topology.islands = 3\nmethod = {name = "heloco", arrival_weight = "rate_corrected", shares = [1, 2]}',
             "method.shares",
             "has 2 for 3 islands",
         ),

@@ -190,6 +190,16 @@ def _clock(config: RunConfig) -> Iterator[Problem]:
         )
 
 
+def _weights_of_parts(config: RunConfig) -> Iterator[Problem]:
+    weight = config.method.arrival_weight
+    if config.method.name == "galoco" and weight not in ("base", "token_weighted"):
+        yield (
+            "method.arrival_weight",
+            f'"{weight}" has no meaning with galoco, where a group weighs by its part of all; leave'
+            ' it out, or use "token_weighted" for the mean of a group',
+        )
+
+
 def _domains(config: RunConfig) -> Iterator[Problem]:
     if config.method.domains == "bound":
         return
@@ -234,6 +244,7 @@ _RULES: tuple[Callable[[RunConfig], Iterator[Problem]], ...] = (
     _means_nothing,
     _measured,
     _clock,
+    _weights_of_parts,
     _domains,
     _min_steps,
     _guard,

@@ -217,7 +217,7 @@ class Learner:
                 result.tokens,
                 result.data[fragment.index],
                 result.spent if fragment.index == 0 else 0.0,
-                speed if fragment.index == 0 or self.method.local_steps.by_clock else 0.0,
+                speed if fragment.index == 0 or self.method.asks_speeds else 0.0,
             )
             yield Send(fragment.home, push)
         pushed = [fragment.index for fragment in self.fragments]

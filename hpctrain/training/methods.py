@@ -149,6 +149,11 @@ class Method:
         """Does a group of some workers make a part of an outer step?"""
         return isinstance(self.rule, PartialNesterov)
 
+    @property
+    def asks_speeds(self) -> bool:
+        """Must all homes know how fast workers are, and not that of fragment 0 alone?"""
+        return self.in_parts or self.local_steps.by_clock or self.waiting.grace_s is None
+
     def buffer_rule(self) -> tuple[OuterRule, bool]:
         """The rule for buffers, and whether it wants 1/K as its weight."""
         return RunningAverage(), not self.synchronous

@@ -27,7 +27,9 @@ def test_a_method_has_the_same_defaults_in_settings_and_in_code(name: str) -> No
 
 
 def test_the_share_of_an_island_is_divided_among_its_workers() -> None:
-    config = config_from_keywords(arrival_weight="rate_corrected", shares=[3.0, 1.0])
+    config = config_from_keywords(
+        method="heloco", arrival_weight="rate_corrected", shares=[3.0, 1.0]
+    )
     assert method_of(config, TOPOLOGY).weighing.shares == (1.5, 1.5, 0.5, 0.5)
 
 

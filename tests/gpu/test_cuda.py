@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from hpctrain.compose import train
+from hpctrain.compose.train import train
 from hpctrain.config import load_config
 from hpctrain.storage.read import open_run
 from hpctrain.workers.replica import Replica

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hpctrain.compose import replay
+from hpctrain.compose.replay import replay
 from hpctrain.storage.read import open_run
 from tests.mpi.launching import ROOT, run, tiny_config
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hpctrain.compose import simulate
+from hpctrain.compose.simulate import simulate
 from hpctrain.config import load_config
 from tests.mpi.launching import fingerprints, tiny_config, train_all
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hpctrain.compose import replay
+from hpctrain.compose.replay import replay
 from hpctrain.storage.read import open_run
 from tests.mpi.launching import MPICH, fingerprints, run, tiny_config, train_all
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from hpctrain.compose import train
+from hpctrain.compose.train import train
 from hpctrain.config import load_config
 
 
