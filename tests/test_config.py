@@ -197,7 +197,8 @@ def test_everything_wrong_is_said_at_once(refused: Refused) -> None:
         ('method = {name = "mla", mean = "rda"}', "method.mean", 'needs name = "galoco"'),
         ("method.shares = [1.0, 2.0]", "method.shares", '"rate_corrected"'),
         (
-            'topology.islands = 3\nmethod = {name = "heloco", arrival_weight = "rate_corrected", shares = [1, 2]}',
+            "topology.islands = 3\n"
+            'method = {name = "heloco", arrival_weight = "rate_corrected", shares = [1, 2]}',
             "method.shares",
             "has 2 for 3 islands",
         ),
