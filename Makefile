@@ -51,7 +51,8 @@ demo: setup      ## train a small language model on four unequal islands, draw w
 
 test: setup      ## format, lint, types, import contracts and all tests
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 -m 'not mpi and not gpu and not slurm'
+	$(BIN)/python -m pytest -m 'mpi and not gpu and not slurm'
 	@$(MAKE) --no-print-directory upstream
 	@$(MAKE) --no-print-directory perun
 

@@ -32,9 +32,10 @@ def method_of(config: RunConfig, topology: Topology | None = None, num_domains: 
         num_domains: of the task, where workers change theirs; see `num_domains_of`.
 
     Raises:
-        ConfigError: for a quorum of more workers than there are.
+        ConfigError: for a quorum of more workers than there are, or a budget of bytes for one.
     """
     _check_quorum(config, topology)
+    _check_bytes(config, topology)
     asked, heloco = config.method, config.method.heloco
     lr, mu = asked.outer_lr, asked.outer_momentum
     return make_method(
@@ -107,6 +108,17 @@ def _check_quorum(config: RunConfig, topology: Topology | None) -> None:
         raise ConfigError(
             f"{config.source}: method.quorum: {quorum} is more than the {there} workers of this"
             f" run; give at most {there}, or a part of them such as 0.75"
+        )
+
+
+def _check_bytes(config: RunConfig, topology: Topology | None) -> None:
+    stop = config.stop
+    if topology is None or len(topology.workers) > 1 or stop.gigabytes is None:
+        return
+    if stop.steps is None and stop.minutes is None:
+        raise ConfigError(
+            f"{config.source}: stop.gigabytes: {stop.gigabytes:g} would never be spent, for the one"
+            " worker of this run sends nothing; give stop.steps or stop.minutes, or start more"
         )
 
 

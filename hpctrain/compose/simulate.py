@@ -132,6 +132,7 @@ class Simulation:
         if not ended:
             return self._stopped()
         self._check_all_finished()
+        self._note_the_rest()
         summary = self._summarise(self._final_losses(), perf_counter() - began_s)
         self._note_homes()
         for me, row in self.energy.rows(self.simulator.now_s(), self.num_workers):
@@ -267,19 +268,30 @@ class Simulation:
     def _at_result(
         self, me: int, order: TrainRound, result: RoundTrained, compute_s: float
     ) -> None:
+        self._note_round(me, order.round, order.version, result.steps, result.tokens, compute_s)
+
+    def _note_the_rest(self) -> None:
+        """Note what came after the last rounds, as rounds of no steps: waiting, an exchange."""
+        for me, worker in enumerate(self.workers):
+            learner = worker.driver.state.learner
+            self._note_round(me, learner.round, min(learner.versions), 0, 0, 0.0)
+
+    def _note_round(
+        self, me: int, number: int, version: int, steps: int, tokens: int, compute_s: float
+    ) -> None:
         worker, now_s = self.workers[me], self.simulator.now_s()
         waited_s = max(0.0, now_s - worker.rounds_end_s - compute_s)
         worker.rounds_end_s = now_s
         worker.waited_s += waited_s
-        worker.steps += result.steps
-        worker.tokens += result.tokens
+        worker.steps += steps
+        worker.tokens += tokens
         sent = self.simulator.bytes_sent[me]
         row = {
-            "round": order.round,
+            "round": number,
             "island": self.topology.workers[me].island,
-            "steps": result.steps,
-            "tokens": result.tokens,
-            "base_version_min": order.version,
+            "steps": steps,
+            "tokens": tokens,
+            "base_version_min": version,
             "compute_s": compute_s,
             "exchange_s": 0.0,
             "wait_s": waited_s,

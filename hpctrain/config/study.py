@@ -211,9 +211,9 @@ def _problems(study: Study, path: str) -> Iterator[str]:
                     yield f"{path}: {section}.{name}.{key}: is the study's own; leave it out"
     cells = cells_of(study)
     yield from _selection_problems(study, path)
+    reference = study.reference or next(iter(study.methods))
     for place in dict.fromkeys(cell.place for cell in cells):
-        reference = study.reference or next(iter(study.methods))
-        if Cell(*place, reference) not in cells:
+        if reference in study.methods and Cell(*place, reference) not in cells:
             yield (
                 f"{path}: leave_out: {reference}, the reference, is left out on "
                 f"{', '.join(place)}; leave out all methods there, or another one"

@@ -103,7 +103,8 @@ class IslandTraining:
         domains = self._method.domains
         if domains.count:
             learner.domain = domains.first[me]
-            home.visits = domains.first_visits(self._method.sync_every)
+            first = self._method.local_steps.first_steps(self._method.sync_every)
+            home.visits = domains.first_visits(first)
         return TrainingState(me, learner, home)
 
     def step(
@@ -217,8 +218,13 @@ class IslandTraining:
 
     def _spent(self, learner: LearnerState, now_s: float) -> bool:
         """Is a finished run's budget spent, or was it raised (or lifted) since?"""
-        steps = self.budget.steps
-        return self._time_is_up(now_s) or (steps is not None and learner.global_steps >= steps)
+        steps, energy = self.budget.steps, self.budget.energy
+        return (
+            self._time_is_up(now_s)
+            or (steps is not None and learner.global_steps >= steps)
+            or (energy is not None and learner.spent + learner.next_spent > energy.limit)
+            or self._home.is_sent(learner.sent, range(self._home.num_workers))
+        )
 
     def _time_is_up(self, now_s: float) -> bool:
         return self.budget.seconds is not None and now_s >= self.budget.seconds

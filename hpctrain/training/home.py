@@ -62,7 +62,8 @@ class Home:
         """A push arrived."""
         if push.fragment == 0:
             state.spent += push.spent
-            state.round_spent[sender] = push.spent
+            if not state.budget_spent:  # afterwards rounds are cut short
+                state.round_spent[sender] = push.spent
             state.sent += self._round_bytes(sender) if self.total_bytes is not None else 0.0
         if push.fragment == min(state.outer):
             self.method.local_steps.observe(state.paces, sender, push.speed)
@@ -88,10 +89,15 @@ class Home:
         limit = self.total_bytes
         if limit is None or not state.round_spent or state.budget_spent or state.closed:
             return
-        going_on = (w for w in range(self.num_workers) if w not in state.left)
-        if state.sent + sum(map(self._round_bytes, going_on)) > limit:
+        going_on = self._present(state)
+        if self.is_sent(state.sent, going_on):
             used = f"{state.sent / 1e9:.4g} of {limit / 1e9:g} GB sent"
             yield from self.spend_budget(state, f"{used}; another round would exceed it")
+
+    def is_sent(self, sent: float, workers: Collection[WorkerId]) -> bool:
+        """Would another round of `workers` exceed what may be sent?"""
+        limit = self.total_bytes
+        return limit is not None and sent + sum(map(self._round_bytes, workers)) > limit
 
     def _round_bytes(self, worker: WorkerId) -> float:
         """Of a push and its answer, float32; what lives at the worker itself need not travel."""
@@ -120,7 +126,10 @@ class Home:
         for fragment, outer in state.outer.items():
             yield from self.updates.complete(state, fragment)
             steps, rounds = state.steps[fragment], state.rounds[fragment]
-            final = Final(fragment, outer.version, steps, rounds, outer.theta.copy())
+            final = Final(
+                fragment, outer.version, steps, rounds, outer.theta.copy(), state.spent, state.sent,
+                sum(state.round_spent.values(), 0.0),
+            )  # fmt: skip
             for worker in range(self.num_workers):
                 yield Send(worker, final)
 
@@ -137,7 +146,7 @@ class Home:
         """The run's budget is spent: nobody is to be waited for with an answer."""
         if self.method.synchronous:
             return  # all workers hand in what they have, and that completes the round
-        state.ending = True
+        state.ending, state.left_before = True, list(state.left)
         if self.method.in_parts:
             return  # likewise
         for fragment in list(state.windows):
@@ -333,10 +342,17 @@ class Home:
         if fresh.fragment != 0 or not (method.local_steps.timed or method.domains.count):
             return fresh
         steps = self._steps_of(state, worker, now_s)
-        domain = self.method.domains.give_out(state.visits, steps or self.method.sync_every)
+        domain = method.domains.give_out(state.visits, self._likely(state, worker, steps))
         if steps is None and domain is None:
             return fresh
         return replace(fresh, next_steps=steps, domain=domain)
+
+    def _likely(self, state: HomeState, worker: WorkerId, steps: int | None) -> int:
+        """How many steps a round will have that was told `steps`."""
+        schedule, sync_every = self.method.local_steps, self.method.sync_every
+        if not schedule.by_clock:
+            return steps or sync_every
+        return schedule.expected_steps(state.paces, worker, sync_every, self._present(state))
 
     def _ends_in_s(self, state: HomeState, now_s: float) -> float | None:
         schedule, sync_every = self.method.local_steps, self.method.sync_every

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil
 
 from hpctrain.core.events import Cancel, Command, Do, Finish, Note, Send, SetTimer, WorkerId
 from hpctrain.training.fragments import Fragment
@@ -30,7 +29,6 @@ from hpctrain.training.state import ROUND, LearnerState
 
 Commands = Iterator[Command]
 
-FIRST_ROUND = 0.1  # of a round: how fast workers are is not known yet
 MOST_ELSE = 4  # times computing that a round may have taken: more was a pause, and is no measure
 UNTOLD_ROUND = 10  # rounds: at most so much is trained before somebody says when it ends
 
@@ -136,6 +134,8 @@ class Learner:
         state.versions[final.fragment] = final.version
         state.global_steps = max(state.global_steps, final.global_steps)
         state.round = max(state.round, final.rounds)
+        if final.fragment == 0:
+            state.spent, state.sent, state.next_spent = final.spent, final.sent, final.next_spent
         if len(state.finals) == len(self.fragments):
             state.phase = "finished"
             yield Do(AdoptFinal(state.global_steps, state.finals))
@@ -181,7 +181,7 @@ class Learner:
         steps = state.steps or self.method.sync_every
         if self.method.local_steps.by_clock:
             steps = state.steps or self.method.sync_every * UNTOLD_ROUND
-            steps = ceil(self.method.sync_every * FIRST_ROUND) if brief else steps
+            steps = self.method.local_steps.first_steps(self.method.sync_every) if brief else steps
         adopt, state.arrived = state.arrived, {}
         expects = () if self.method.delay else tuple(state.awaiting)
         yield Do(

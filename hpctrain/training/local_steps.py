@@ -30,6 +30,7 @@ from hpctrain.core.plain import plain
 
 Schedule = Literal["fixed", "dylu", "groups", "clock"]
 
+FIRST_ROUND = 0.1  # of a round by the clock: how fast workers are is not known yet
 SMOOTHING = 0.5  # of a measured speed, against the one before
 LEAST_ROUND = 0.25  # a round by the clock is at least so much of the usual one
 ROUND_OFF = 1e-6  # 60 / 6 steps are 10, although floats may say 9.999...
@@ -91,6 +92,17 @@ class LocalSteps:
         steps = self._together(sorted(set(due_s)), speeds, worker, sync_every, now_s)
         paces.due_s[worker] = now_s + steps / speeds[worker]
         return steps
+
+    def first_steps(self, sync_every: int) -> int:
+        """Steps of the first round of all."""
+        return math.ceil(sync_every * FIRST_ROUND) if self.by_clock else sync_every
+
+    def expected_steps(
+        self, paces: Paces, worker: WorkerId, sync_every: int, present: Collection[WorkerId]
+    ) -> int:
+        """As many as are likely to fit into a round by the clock; what nobody knows is usual."""
+        round_s = self.round_s(paces, sync_every, present)
+        return sync_every if round_s is None else max(1, round(paces.speeds[worker] * round_s))
 
     @property
     def by_clock(self) -> bool:

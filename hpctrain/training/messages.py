@@ -79,7 +79,9 @@ class Leave:
 class Final:
     """Home to worker: everyone has left; this is how the fragment ended.
 
-    `rounds` is the number of synchronous rounds so far, also for who has missed some of them.
+    `rounds` is the number of synchronous rounds so far, also for who has missed some of them. The
+    home of fragment 0 also tells what was spent and sent, as in `Fresh`, and what another round of
+    all was expected to spend, `next_spent`: so all know alike whether a budget is spent.
     """
 
     fragment: int
@@ -87,6 +89,9 @@ class Final:
     global_steps: int
     rounds: int
     data: Array
+    spent: float = 0.0
+    sent: float = 0.0
+    next_spent: float = 0.0
 
 
 @plain

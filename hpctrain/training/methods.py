@@ -147,7 +147,7 @@ class Method:
     @property
     def in_parts(self) -> bool:
         """Does a group of some workers make a part of an outer step?"""
-        return isinstance(self.rule, PartialNesterov)
+        return self.name == "galoco"
 
     @property
     def asks_speeds(self) -> bool:

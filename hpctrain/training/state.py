@@ -33,6 +33,7 @@ class LearnerState:
     holds the answers to them, by fragment.
     `due_s`: when the round in progress is to end by the clock; 0: it is not known yet. `step_s`:
     how long a step took in the last round, 0 where nobody asks; `ended_s`: when that ended.
+    `spent`, `sent` and `next_spent` are as in `Fresh` and `Final`.
     """
 
     phase: Phase
@@ -53,6 +54,7 @@ class LearnerState:
     step_s: float = 0.0
     ended_s: float = 0.0
     sent: float = 0.0
+    next_spent: float = 0.0
 
 
 @plain
@@ -88,7 +90,7 @@ class HomeState:
     With a quorum they are in `pools`, fragment -> worker -> push; `members` are rounds that the
     home of fragment 0 has called and that are not merged here yet. `windows` are open, by fragment.
     `visits` are the inner steps given out in each domain, where workers change theirs.
-    `ending`: the run's budget is spent, no window opens any more.
+    `ending`: the run's budget is spent, no window opens any more; `left_before` had left by then.
     """
 
     outer: dict[int, OuterState]
@@ -110,6 +112,7 @@ class HomeState:
     paces: Paces = field(default_factory=Paces)
     visits: list[int] = field(default_factory=list)
     sent: float = 0.0
+    left_before: list[WorkerId] = field(default_factory=list)
 
 
 @plain

@@ -178,8 +178,8 @@ class Updates:
         return weighing.weight(self.num_workers, staleness, sender, tally, state.left)
 
     def _fleet(self, state: HomeState, senders: Collection[WorkerId]) -> list[WorkerId]:
-        """Whom a group is a part of. At the end of a run workers leave, but one by one."""
-        left = () if state.ending else state.left
+        """Whom a group is a part of. At the end of a run all leave, but one by one."""
+        left = state.left_before if state.ending else state.left
         return [w for w in range(self.num_workers) if w in senders or w not in left]
 
     def _part(self, state: HomeState, pushes: Mapping[WorkerId, Push]) -> float:

@@ -121,17 +121,25 @@ class Round:
             self._write(index, state.anchors[index])
 
     def merge(self, order: Adopt) -> None:
-        """Merge a fresh fragment and keep the steps taken since the push: fresh + (now - then)."""
+        """Merge a fresh fragment and keep the steps taken since the push: fresh + (now - then).
+
+        Steps that led to something that is not finite are not kept, and what else comes of this
+        round is refused: its anchor is NaN.
+        """
         state, fragment = self.state, self.model.fragments[order.fragment]
         state.global_steps = order.global_steps
         then = state.ended.pop(order.fragment)
         if fragment.kind == "parameters":
             since_then = self.model.read(fragment)
             since_then -= then
-            self.model.write(fragment, order.data + since_then)
-            exact = self.model.exact
-            anchor = order.data if exact else self.model.read(fragment) - since_then
-            state.anchors[order.fragment] = anchor
+            if np.isfinite(np.add.reduce(since_then, dtype=np.float64)):
+                self.model.write(fragment, order.data + since_then)
+                exact = self.model.exact
+                anchor = order.data if exact else self.model.read(fragment) - since_then
+                state.anchors[order.fragment] = anchor
+            else:
+                self.model.write(fragment, order.data)
+                state.anchors[order.fragment] = np.full_like(order.data, np.nan)
         state.expects.remove(order.fragment)
 
     def adopt_final(self, order: AdoptFinal) -> None:

@@ -1,5 +1,7 @@
 """From settings to a method, where the workers matter."""
 
+from dataclasses import replace
+
 import pytest
 
 from hpctrain.compose.method import method_of, num_fragments_of
@@ -45,6 +47,13 @@ def test_groups_take_at_least_a_fifth_of_the_steps_unless_told() -> None:
 def test_workers_begin_with_the_domain_of_their_island() -> None:
     config = config_from_keywords(domains="least_visited", topology={"data": "own"})
     assert method_of(config, TOPOLOGY, num_domains=3).domains.first == (0, 0, 1, 1)
+
+
+def test_a_budget_of_bytes_needs_somebody_to_send_to() -> None:
+    config = config_from_keywords(stop={"gigabytes": 1.0})
+    with pytest.raises(ConfigError, match=r"stop\.gigabytes: 1 would never be spent, for the one"):
+        method_of(config, replace(TOPOLOGY, workers=TOPOLOGY.workers[:1]))
+    assert method_of(config, TOPOLOGY).name == "galoco"
 
 
 def test_a_quorum_of_more_workers_than_there_are_is_refused() -> None:

@@ -318,6 +318,30 @@ def test_a_worker_that_diverges_does_no_harm_to_the_others(overlap: bool) -> Non
     assert all(cluster.parameters(me) == cluster.parameters(1) for me in range(3))
 
 
+class OnceBroken(Bowl):
+    """One of its gradients is NaN."""
+
+    def compute_gradient(self) -> None:
+        super().compute_gradient()
+        if self.steps == 7:
+            for gradient in self._gradients:
+                gradient[:] = np.nan
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_who_diverged_once_goes_on_from_what_the_others_have(overlap: bool) -> None:
+    def once(fragments: Any, starts: Any, me: int) -> Bowl:
+        return OnceBroken(fragments, starts) if me == 0 else bowls(fragments, starts, me)
+
+    method = make_method("heloco", sync_every=5, overlap=overlap)
+    cluster = make_cluster(method, [0.1] * 3, budget=Budget(steps=150), make_model=once).run()
+    for fragment in cluster.fragments:
+        rows = [row for row in cluster.updates(fragment) if row["sender"] == 0]
+        refused = [row["refused"] for row in rows]
+        assert 1 <= sum(refused) <= 2
+        assert refused[-5:] == [False] * 5
+
+
 @pytest.mark.parametrize("name", ["heloco", "diloco"])
 def test_a_run_in_which_everyone_diverges_still_ends(name: str) -> None:
     method = make_method(name, sync_every=5)
@@ -347,7 +371,10 @@ CASES = ["heloco", "mla", "diloco", "ddp"]
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_finished_run_stays_as_it_is(name: str) -> None:
-    for budget in (Budget(steps=40), Budget(seconds=2.0), Budget(40, 3.0)):
+    round_bytes = 8.0 * 13
+    for budget in (
+        Budget(steps=40), Budget(seconds=2.0), Budget(40, 3.0), Budget(bytes=7 * round_bytes),
+    ):  # fmt: skip
         case = {"method": make_method(name, sync_every=4), "step_s": [0.1, 0.3], "budget": budget}
         cluster = make_cluster(**case).run()
         again = rerun(cluster, **case)

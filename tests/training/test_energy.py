@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hpctrain.core.events import Do, Finish, Started
 from hpctrain.core.gate import Gate
 from hpctrain.training.algorithm import Budget
 from hpctrain.training.home import EnergyBudget
@@ -76,6 +77,29 @@ def test_a_run_does_not_send_more_than_it_may(name: str, step_s: list[float], li
     # A first round is made before anything is known; who runs ahead has a second one under way.
     assert sent <= max(limit, round_bytes) + round_bytes
     assert sent >= limit - 2 * round_bytes
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    "budget", [Budget(bytes=3000.0), Budget(energy=EnergyBudget(200.0, "J"))], ids=["bytes", "J"]
+)
+def test_all_workers_know_of_a_finished_run_that_its_budget_is_spent(
+    name: str, budget: Budget
+) -> None:
+    cluster = make_cluster(METHODS[name], [0.1, 0.3], budget=budget, watts=WATTS).run()
+    for driver in cluster.drivers:
+        _, commands = driver._algorithm.step(driver.state, Started(), cluster.simulator.now_s())
+        assert commands == (Finish(),)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_raised_budget_of_energy_is_used(name: str) -> None:
+    first, more = (Budget(energy=EnergyBudget(limit, "J")) for limit in (200.0, 600.0))
+    cluster = make_cluster(METHODS[name], [0.1, 0.3], budget=first, watts=WATTS).run()
+    again = make_cluster(METHODS[name], [0.1, 0.3], budget=more, watts=WATTS)
+    for old, new in zip(cluster.drivers, again.drivers, strict=True):
+        _, commands = new._algorithm.step(old.state, Started(), cluster.simulator.now_s())
+        assert any(isinstance(command, Do) for command in commands)
 
 
 GATE = Gate(((2.0, 10.0), (12.0, 13.0)), "dear")

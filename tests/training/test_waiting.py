@@ -346,6 +346,26 @@ def test_all_domains_are_visited_alike_however_unequal_the_workers(overlap: bool
     assert {driver.state.learner.domain for driver in cluster.drivers} <= {0, 1, 2}
 
 
+def test_by_the_clock_domains_are_visited_alike_in_steps() -> None:
+    method = make_method(
+        "galoco", sync_every=5, overlap=True, local_steps=LocalSteps("clock"),
+        waiting=Waiting(None, "mean"), domains=Domains(3, (0, 1, 2)),
+    )  # fmt: skip
+    seen = [0, 0, 0]
+    cluster = make_cluster(method, [0.1, 0.6, 0.6], budget=Budget(seconds=120.0))
+    for worker in cluster.workers:
+        end = worker._on_result
+        worker._on_result = lambda order, result, compute_s, end=end: (
+            seen.__setitem__(order.domain, seen[order.domain] + result.steps),
+            end(order, result, compute_s),
+        )
+    cluster.run()
+    visits = cluster.drivers[cluster.fragments[0].home].state.home.visits
+    assert sum(visits) == pytest.approx(sum(cluster.steps), rel=0.1)
+    assert max(seen) - min(seen) <= 30
+    assert sum(seen) == sum(cluster.steps)
+
+
 def test_a_round_is_ordered_with_its_domain() -> None:
     actor = Actor("mla", domains=Domains(2, (1, 0)))
     (order,) = orders(actor.told(Started()))

@@ -49,7 +49,7 @@ def _outcome_of(run: Any) -> Outcome:
     )
     losses = _last_losses(evaluations)
     finite = losses and all(math.isfinite(loss) for loss in losses.values())
-    workers = range(len(run.identity["islands"]))
+    workers = range(int(rounds["worker"].max(initial=-1)) + 1)
     first = updates["fragment"] == 0
     refused = updates["refused"].astype(bool)
     accepted = first & ~refused
