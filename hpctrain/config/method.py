@@ -53,6 +53,8 @@ DEFAULTS_BY_METHOD: Mapping[str, Mapping[str, Any]] = {
     "age_adam": {"outer_lr": 0.1, "arrival_weight": "one"},
     "galoco": {
         "outer_lr": 0.3,
+        "arrival_weight": "token_weighted",
+        "token_power": 0.25,
         "mean": "rda",
         "overlap": True,
         "local_steps": "clock",

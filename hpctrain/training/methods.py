@@ -58,10 +58,11 @@ DEFAULT_OUTER_LR: dict[MethodName, float] = {
 DEFAULT_OUTER_MOMENTUM: dict[MethodName, float] = {"ddp": 0.0, "async_sgd": 0.0, "co2": 0.5}
 
 # These average their arrivals by themselves, or do not see how long one is.
-DEFAULT_WEIGHT: dict[MethodName, ArrivalWeight] = {
-    "delayed_nesterov": "one",
-    "fedbuff": "one",
-    "age_adam": "one",
+DEFAULT_WEIGHING: dict[MethodName, Weighing] = {
+    "delayed_nesterov": Weighing("one"),
+    "fedbuff": Weighing("one"),
+    "age_adam": Weighing("one"),
+    "galoco": Weighing("token_weighted", token_power=0.25),  # of a group's mean
 }
 
 CONVENTIONS: dict[MethodName, Convention] = {
@@ -191,7 +192,8 @@ def make_method(
     lr = DEFAULT_OUTER_LR[name] if outer_lr is None else outer_lr
     mu = DEFAULT_OUTER_MOMENTUM.get(name, 0.9) if outer_momentum is None else outer_momentum
     if weighing is None:
-        weighing = Weighing(arrival_weight or DEFAULT_WEIGHT.get(name, "base"))
+        default = DEFAULT_WEIGHING.get(name, BY_NUMBER)
+        weighing = default if arrival_weight is None else Weighing(arrival_weight)
     rule: OuterRule
     match name:
         case "ddp":
