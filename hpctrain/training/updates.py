@@ -66,7 +66,7 @@ class Updates:
         weights: list[float] | None
         if learned and self.method.in_parts:
             weight = len(used) / len(self._fleet(state, used))
-            weights = self.method.weighing.of_a_mean([pushes[worker].tokens for worker in used])
+            weights = self.method.weighing.of_a_mean([_size(pushes[worker]) for worker in used])
         else:
             weights = [self._weight(state, worker, pushes[worker]) for worker in used]
             weight = sum(weights) / len(weights) if learned else min(1.0, sum(weights))
@@ -95,7 +95,7 @@ class Updates:
         combine = self.method.mean if self._is_learned(fragment) else mean
         data = combine(
             [pushes[worker].data for worker in used],
-            weigh([pushes[worker].tokens for worker in used]),
+            weigh([_size(pushes[worker]) for worker in used]),
             self.fragments[fragment].bounds,
         )
         yield from self._apply(state, replace(total, data=data), pushes, used, 1.0)
@@ -173,7 +173,7 @@ class Updates:
         weighing, tally = self.method.weighing, NOT_COUNTED
         if weighing.counts:
             tally = state.tallies.setdefault(push.fragment, PushCounts())
-            tally.add(sender, push.tokens)
+            tally.add(sender, _size(push))
         staleness = state.outer[push.fragment].version - push.base_version
         return weighing.weight(self.num_workers, staleness, sender, tally, state.left)
 
@@ -227,6 +227,11 @@ class Updates:
                 "verdict": did.verdict,
                 "amount": did.amount,
             })  # fmt: skip
+
+
+def _size(push: Push) -> int:
+    """What a weight by tokens goes by; a script need not count any."""
+    return push.tokens or push.steps
 
 
 def merged(

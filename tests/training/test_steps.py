@@ -38,6 +38,7 @@ from hpctrain.training.messages import (
     TrainRound,
 )
 from hpctrain.training.methods import make_method
+from hpctrain.training.weights import Weighing
 from tests.synthetic import UNLIMITED, slots
 
 SIZES = (3, 2)  # of two fragments, at home at workers 0 and 1
@@ -486,3 +487,11 @@ def test_a_worker_without_a_home_is_a_learner_only() -> None:
     assert state.home.outer == {}
     _, commands = algorithm.step(state, Started(), 0.0)
     assert len(orders(list(commands))) == 1
+
+
+def test_where_no_tokens_are_counted_a_weight_by_tokens_goes_by_steps() -> None:
+    actor = Actor("diloco", weighing=Weighing("token_weighted"), outer_lr=1.0, outer_momentum=0.0)
+    actor.at_work()
+    for sender, steps, value in ((0, 4, 1.0), (1, 12, 3.0)):
+        actor.told(Received(sender, Push(0, 0, 0, steps, 0, ones(value))))
+    np.testing.assert_allclose(actor.outer.theta, -ones(2.5))
