@@ -15,6 +15,9 @@ from hpctrain.storage.read import open_run
 ROOT = Path(__file__).parents[2]
 MPICH = Path(sys.prefix) / "mpich" / "lib" / "libmpi.so.12"
 
+# What mpirun says if it could not start itself, and so no rank either; on a busy machine, rarely.
+NOT_STARTED = "The PMIx server's listener thread failed to start"
+
 TINY = """
 [task]
 factory = "tests.programs.tiny_task:task"
@@ -62,7 +65,10 @@ def run(
     env: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:  # fmt: skip
     """Run to the end, and check the exit code (None: any but 0)."""
-    return finish(start(num_ranks, *arguments, env=env), code, timeout_s)
+    try:
+        return finish(start(num_ranks, *arguments, env=env), code, timeout_s)
+    except NotStartedError:
+        return finish(start(num_ranks, *arguments, env=env), code, timeout_s)
 
 
 def train_all(num_ranks: int, config: Path, runs: dict[str, list[str]], **more: Any) -> Path:
@@ -73,6 +79,10 @@ def train_all(num_ranks: int, config: Path, runs: dict[str, list[str]], **more: 
         words += [f'run_dir="{config.parent}/{name}"', *overrides]
     run(num_ranks, ROOT / "tests" / "programs" / "train_all.py", config, *words, **more)
     return config.parent
+
+
+class NotStartedError(AssertionError):
+    """It was mpirun that failed, before there was anything to test."""
 
 
 def finish(
@@ -87,6 +97,8 @@ def finish(
         process.terminate()
         out, err = process.communicate(timeout=20)
         raise AssertionError(f"still running after {timeout_s} s\n{out}\n{err}") from None
+    if NOT_STARTED in err:
+        raise NotStartedError(err)
     right = process.returncode == code if code is not None else process.returncode != 0
     assert right, f"exit code {process.returncode}, not {code}\n{out}\n{err}"
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
