@@ -342,17 +342,18 @@ class Home:
         if fresh.fragment != 0 or not (method.local_steps.timed or method.domains.count):
             return fresh
         steps = self._steps_of(state, worker, now_s)
-        domain = method.domains.give_out(state.visits, self._likely(state, worker, steps))
+        domain = self._domain(state, worker, steps) if method.domains.count else None
         if steps is None and domain is None:
             return fresh
         return replace(fresh, next_steps=steps, domain=domain)
 
-    def _likely(self, state: HomeState, worker: WorkerId, steps: int | None) -> int:
-        """How many steps a round will have that was told `steps`."""
-        schedule, sync_every = self.method.local_steps, self.method.sync_every
-        if not schedule.by_clock:
-            return steps or sync_every
-        return schedule.expected_steps(state.paces, worker, sync_every, self._present(state))
+    def _domain(self, state: HomeState, worker: WorkerId, steps: int | None) -> int | None:
+        """The domain of a round that was told `steps`: by the clock as many as are likely count."""
+        schedule, likely = self.method.local_steps, steps or self.method.sync_every
+        if schedule.by_clock:
+            present = self._present(state)
+            likely = schedule.expected_steps(state.paces, worker, self.method.sync_every, present)
+        return self.method.domains.give_out(state.visits, likely)
 
     def _ends_in_s(self, state: HomeState, now_s: float) -> float | None:
         schedule, sync_every = self.method.local_steps, self.method.sync_every

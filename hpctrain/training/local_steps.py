@@ -102,7 +102,9 @@ class LocalSteps:
     ) -> int:
         """As many as are likely to fit into a round by the clock; what nobody knows is usual."""
         round_s = self.round_s(paces, sync_every, present)
-        return sync_every if round_s is None else max(1, round(paces.speeds[worker] * round_s))
+        if round_s is None or worker not in paces.speeds:
+            return sync_every
+        return max(1, round(paces.speeds[worker] * round_s))
 
     @property
     def by_clock(self) -> bool:
