@@ -299,7 +299,7 @@ def test_the_example_of_the_docs_is_a_study(tmp_path: Path) -> None:
     assert len(cells_of(read_study(path))) == 4
 
 
-@pytest.mark.parametrize("name", ["islands", "heloco", "quick"])
+@pytest.mark.parametrize("name", ["islands", "heloco", "quick", "say"])
 def test_the_studies_of_the_project_make_sense(name: str) -> None:
     study = read_study(ROOT / "studies" / f"{name}.toml")
     assert all(study.methods[cell.method].get("tune") for cell in cells_of(study))
